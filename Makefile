@@ -1,0 +1,34 @@
+# `make` lists the targets. Every target sets up what it needs.
+SHELL = /bin/sh
+VENV = .venv
+PYTHON_IN_VENV = $(VENV)/bin/python
+# Two test processes with one thread each are quicker than one process with two.
+TEST_JOBS = 2
+TESTS = tests
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+setup: ## install everything into .venv (Python 3.10, 3.11 or 3.12)
+	@VENV="$(VENV)" sh .ci/setup.sh
+
+demo: setup ## generate data, train source-only, DAFormer and EBDA, print the comparison
+	@"$(PYTHON_IN_VENV)" -m demo.run_demo
+
+test: lint ## all tests (TESTS=tests/unit for a part of them)
+	OMP_NUM_THREADS=1 "$(PYTHON_IN_VENV)" -m pytest -n $(TEST_JOBS) --dist loadfile $(TESTS)
+
+lint: setup ## style, commented-out code, complexity
+	"$(PYTHON_IN_VENV)" -m ruff check .
+
+clean-demo: ## remove what `make demo` made
+	rm -rf work_dirs/demo data/streets
+
+clean-cache: ## remove caches and build results
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+clean-venv: ## remove the environment
+	rm -rf "$(VENV)"
+
+.PHONY: help setup demo test lint clean-demo clean-cache clean-venv

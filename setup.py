@@ -1,0 +1,47 @@
+"""Installs the package ``mmseg``.
+
+Versions of dependencies stand in requirements.txt, tool settings in pyproject.toml.
+"""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+TEST = [
+    'cityscapesscripts>=2.2.2,<3',
+    'hypothesis>=6.100,<7',
+    'pytest>=8,<10',
+    'pytest-xdist>=3.5,<4',
+    'ruff>=0.17,<0.18',
+    'torchmetrics>=1.3.2,<2',
+    'transformers>=4.45.2,<6',
+]
+
+
+def requirements() -> list[str]:
+    lines = (ROOT / 'requirements.txt').read_text(encoding='utf-8').splitlines()
+    return [line for line in map(str.strip, lines) if line and not line.startswith('#')]
+
+
+def version() -> str:
+    text = (ROOT / 'mmseg' / 'version.py').read_text(encoding='utf-8')
+    return re.search(r"__version__ = '([^']+)'", text).group(1)
+
+
+setup(
+    name='ebda',
+    version=version(),
+    description='Entropy-balanced unsupervised domain adaptation for semantic segmentation',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
+    packages=find_packages(include=['mmseg', 'mmseg.*']),
+    package_data={'mmseg': ['**/*.json', '**/*.txt', '**/*.npz', '**/*.pth']},
+    python_requires='>=3.10,<3.13',
+    install_requires=requirements(),
+    extras_require={'test': TEST, 'dev': [*TEST, 'pre-commit>=3,<5']},
+)
