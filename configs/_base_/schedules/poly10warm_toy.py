@@ -1,0 +1,3 @@
+_base_ = ['poly10warm.py']
+
+lr_config = dict(warmup_iters=50)

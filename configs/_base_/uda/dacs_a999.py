@@ -1,0 +1,3 @@
+_base_ = ['dacs.py']
+
+uda = dict(alpha=0.999)

@@ -1,0 +1,3 @@
+_base_ = ['dacs_fdthings.py']
+
+uda = dict(alpha=0.999)

@@ -1,0 +1,3 @@
+_base_ = ['dacs.py']
+
+uda = dict(imnet_feature_dist_lambda=0.005)

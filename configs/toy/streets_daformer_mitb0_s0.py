@@ -1,0 +1,24 @@
+"""DAFormer without feature distance from clear to adverse synthetic streets.
+
+Command:  python run_experiments.py --config configs/toy/streets_daformer_mitb0_s0.py
+Score:    printed at the end; see docs/results.md for what was measured.
+Cost:     600 iterations of batch 2 at 256x128; minutes on two CPU cores.
+"""
+_base_ = [
+    '../_base_/toy_runtime.py',
+    '../_base_/models/daformer_sepaspp_mitb0_narrow.py',
+    '../_base_/datasets/uda_streets_256x128.py',
+    '../_base_/uda/dacs_a999.py',
+    '../_base_/schedules/adamw_toy.py',
+    '../_base_/schedules/poly10warm_toy.py',
+]
+
+data = dict(
+    samples_per_gpu=2,
+    workers_per_gpu=2,
+    train=dict(rare_class_sampling=dict(min_pixels=200, class_temp=0.01, min_crop_ratio=0.5)))
+# the UDA method takes the optimiser's step itself
+optimizer_config = None
+
+name = 'streets_daformer_mitb0_s0'
+exp = 'basic'

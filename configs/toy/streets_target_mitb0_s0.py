@@ -1,0 +1,18 @@
+"""Training on the labels of the adverse synthetic streets: the upper bound.
+
+Command:  python run_experiments.py --config configs/toy/streets_target_mitb0_s0.py
+Score:    printed at the end; see docs/results.md for what was measured.
+Cost:     600 iterations of batch 2 at 256x128; minutes on two CPU cores.
+"""
+_base_ = [
+    '../_base_/toy_runtime.py',
+    '../_base_/models/daformer_sepaspp_mitb0_narrow.py',
+    '../_base_/datasets/streets_target_256x128.py',
+    '../_base_/schedules/adamw_toy.py',
+    '../_base_/schedules/poly10warm_toy.py',
+]
+
+data = dict(samples_per_gpu=2, workers_per_gpu=2)
+
+name = 'streets_target_mitb0_s0'
+exp = 'basic'
