@@ -1,0 +1,215 @@
+"""The experiments of the DAFormer paper and of EBDA, by the id of their table.
+
+``generate_experiment_cfgs(id)`` gives the configs of one table as plain dicts. Their ``_base_`` is
+relative to the folder configs/ (as the lineage's scripts expect); ``resolve`` merges it in.
+"""
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable
+from itertools import product
+from pathlib import Path
+
+from mmcv import Config
+
+from mmseg.utils import UserError
+from mmseg.utils.experiment import EntropyBalance, Experiment, describe, render
+
+CONFIG_DIR = Path(__file__).resolve().parent / 'configs'
+SEEDS = (0, 1, 2)
+DACS = dict(uda='dacs')
+FD_THINGS = dict(uda='dacs_fdthings')
+RCS = dict(rcs_temperature=0.01)
+DAFORMER = dict(uda='dacs_a999_fdthings', crop_pseudo_labels=True, **RCS)
+EBDA = dict(entropy_balance=EntropyBalance(), **DAFORMER)
+SOURCE_ONLY = dict(uda='source-only')
+TARGET_ONLY = dict(uda='target-only')
+SEGFORMER = dict(architecture='segformer', backbone='mitb5')
+DEEPLABV2 = dict(architecture='dlv2red', backbone='r101v1c')
+ACDC = dict(source='cityscapes', target='acdc')
+STARTUP = dict(iterations=2)
+
+
+def _grid(*axes: Iterable[dict]) -> list[Experiment]:
+    """All combinations of the settings on the axes, the last axis running fastest."""
+    return [describe(**{k: v for settings in combination for k, v in settings.items()})
+            for combination in product(*axes)]
+
+
+def _networks(*names: str) -> list[dict]:
+    """'architecture/backbone' of each name."""
+    return [dict(zip(('architecture', 'backbone'), name.split('/'))) for name in names]
+
+
+def _seeds(seeds: Iterable[int] = SEEDS) -> list[dict]:
+    return [dict(seed=seed) for seed in seeds]
+
+
+def architectures_and_methods() -> list[Experiment]:
+    networks = _networks('dlv2red/r101v1c', 'da_nodbn/r101v1c', 'isa_nodbn/r101v1c',
+                         'dlv3p_nodbn/r101v1c', 'segformer/mitb5')
+    return _grid(networks, [SOURCE_ONLY, DACS, TARGET_ONLY], _seeds())
+
+
+def exchanged_decoders() -> list[Experiment]:
+    networks = _networks('sfa_dlv3p_nodbn/mitb5-del', 'segformer/r101v1c')
+    return _grid(networks, [DACS, TARGET_ONLY], _seeds())
+
+
+def encoder_sizes() -> list[Experiment]:
+    networks = _networks('dlv2red/r50v1c', 'dlv2red/s50', 'dlv2red/s101', 'dlv2red/s200',
+                         'segformer/mitb3', 'segformer/mitb4')
+    return _grid(networks, [SOURCE_ONLY, DACS, TARGET_ONLY], _seeds([0]))
+
+
+def without_warmup() -> list[Experiment]:
+    return _grid([DEEPLABV2, SEGFORMER], [DACS, TARGET_ONLY], [dict(schedule='poly10')],
+                 _seeds([0]))
+
+
+def _steps_to_daformer() -> list[dict]:
+    """Each ingredient of DAFormer's training on its own, then together."""
+    return [dict(DACS, rcs_temperature=float('inf')), dict(DACS, **RCS), dict(uda='dacs_fd'),
+            FD_THINGS, dict(FD_THINGS, **RCS), DAFORMER]
+
+
+def ingredients() -> list[Experiment]:
+    return _grid([SEGFORMER], _steps_to_daformer(), _seeds()) + _grid(
+        [DEEPLABV2], [DAFORMER], _seeds())
+
+
+def decoders() -> list[Experiment]:
+    networks = _networks(
+        'daformer_conv1/mitb5', 'upernet/mitb5', 'upernet_ch256/mitb5', 'daformer_isa/mitb5',
+        'daformer_sepaspp_bottleneck/mitb5', 'daformer_aspp/mitb5', 'daformer_sepaspp/mitb5')
+    return _grid(networks, [DAFORMER, TARGET_ONLY], _seeds())
+
+
+def daformer_on_synthia() -> list[Experiment]:
+    return _grid([DAFORMER], [dict(source='synthia')], _seeds())
+
+
+def daformer_on_adverse() -> list[Experiment]:
+    return _grid([DAFORMER], [ACDC, dict(ACDC, target='darkzurich')], _seeds())
+
+
+def ebda_released() -> list[Experiment]:
+    return [describe(**EBDA, **ACDC, iterations=50000, batch_size=1, evaluation_interval=2000,
+                     save_best=True, tag='b1_50k')]
+
+
+def ebda_fair_twin() -> list[Experiment]:
+    return _grid([EBDA], [ACDC], _seeds())
+
+
+def ebda_against_daformer() -> list[Experiment]:
+    return _grid([DAFORMER, EBDA], [ACDC], _seeds())
+
+
+def ebda_ablation() -> list[Experiment]:
+    balances = [EntropyBalance(target=h, loss_weight=weight)
+                for h, weight in product((0.2, 0.4, 0.6, 0.8), (0.05, 0.1, 0.2))]
+    balances.append(EntropyBalance(target=None, quantile=0.6))
+    return _grid([DAFORMER], [ACDC], [{}, *(dict(entropy_balance=b) for b in balances)])
+
+
+def ebda_elsewhere() -> list[Experiment]:
+    domains = [dict(source='gta'), dict(source='synthia'), dict(ACDC, target='darkzurich')]
+    return _grid([EBDA], domains, _seeds())
+
+
+def architectures_startup() -> list[Experiment]:
+    networks = _networks(
+        'dlv2red/r101v1c', 'dlv3p_nodbn/r101v1c', 'da_nodbn/r101v1c', 'segformer/mitb5',
+        'isa_nodbn/r101v1c', 'dlv2red/r50v1c', 'dlv2red/s50', 'dlv2red/s101', 'dlv2red/s200',
+        'dlv2red/x50-32', 'dlv2red/x101-32', 'segformer/mitb4', 'segformer/mitb3',
+        'sfa_dlv3p_nodbn/mitb5-del', 'segformer/r101v1c', 'daformer_conv1/mitb5',
+        'daformer_isa/mitb5', 'daformer_sepaspp_bottleneck/mitb5', 'daformer_aspp/mitb5',
+        'daformer_sepaspp/mitb5', 'upernet/mitb5', 'upernet_ch256/mitb5')
+    return _grid([STARTUP], networks, [TARGET_ONLY])
+
+
+def methods_startup() -> list[Experiment]:
+    methods = [SOURCE_ONLY, TARGET_ONLY, DACS, *_steps_to_daformer()]
+    return _grid([STARTUP], [SEGFORMER], methods)
+
+
+def ebda_startup() -> list[Experiment]:
+    return [describe(**EBDA, **ACDC, **STARTUP)]
+
+
+def _small(**setting) -> list[Experiment]:
+    """Bounds, baseline and EBDA with the small network, which has no ImageNet weights and so no
+    feature distance.
+    """
+    network = dict(architecture='daformer_sepaspp_narrow', backbone='mitb0')
+    daformer = dict(uda='dacs_a999', **RCS)
+    ebda = dict(daformer, entropy_balance=EntropyBalance())
+    return _grid([network], [setting], [SOURCE_ONLY, daformer, ebda, TARGET_ONLY], _seeds())
+
+
+def toy_benchmark() -> list[Experiment]:
+    return _small(source='clear_streets', target='adverse_streets', iterations=4000, lr=1e-4,
+                  warmup_iters=50, evaluation_interval=1000)
+
+
+def camvid_day_to_dusk() -> list[Experiment]:
+    return _small(source='camvid_day', target='camvid_dusk', iterations=8000, batch_size=4,
+                  lr=6e-4, head_lr_mult=1.0, warmup_iters=500, evaluation_interval=2000)
+
+
+TABLES: dict[int, tuple[str, Callable[[], list[Experiment]]]] = {
+    1: ('DAFormer: UDA methods on network architectures, GTA to Cityscapes',
+        architectures_and_methods),
+    2: ('DAFormer: encoder and decoder exchanged', exchanged_decoders),
+    3: ('DAFormer: size of the encoder', encoder_sizes),
+    4: ('DAFormer: without learning-rate warm-up', without_warmup),
+    5: ('DAFormer: rare class sampling, feature distance, cropped pseudo-labels', ingredients),
+    6: ('DAFormer: decoders', decoders),
+    7: ('DAFormer: SYNTHIA to Cityscapes', daformer_on_synthia),
+    8: ('DAFormer: Cityscapes to ACDC and to Dark Zurich', daformer_on_adverse),
+    20: ('EBDA: Cityscapes to ACDC, as released (50k iterations of batch 1)', ebda_released),
+    21: ('EBDA: Cityscapes to ACDC at the budget of DAFormer (40k of batch 2)', ebda_fair_twin),
+    22: ('EBDA against DAFormer on Cityscapes to ACDC, three seeds', ebda_against_daformer),
+    23: ('EBDA: ablation of target and weight, and the running quantile', ebda_ablation),
+    24: ('EBDA: GTA and SYNTHIA to Cityscapes, Cityscapes to Dark Zurich', ebda_elsewhere),
+    100: ('startup test of every architecture (2 iterations)', architectures_startup),
+    101: ('startup test of every UDA method (2 iterations)', methods_startup),
+    120: ('startup test of EBDA (2 iterations)', ebda_startup),
+    900: ('toy benchmark: clear to adverse synthetic streets, small network', toy_benchmark),
+    901: ('CamVid from day to dusk, small network', camvid_day_to_dusk),
+}
+
+
+def list_experiments() -> list[tuple[int, str, int]]:
+    """(id, title, number of runs) of every table."""
+    return [(id, title, len(make())) for id, (title, make) in TABLES.items()]
+
+
+def generate_experiment_cfgs(id: int) -> list[dict]:
+    """The configs of table ``id`` in order, as plain dicts; every call makes new ones.
+
+    Raises:
+        UserError: there is no such table.
+    """
+    if id not in TABLES:
+        raise UserError(f'there is no experiment {id}: known are '
+                        f'{", ".join(map(str, TABLES))} (`--list` prints their titles)')
+    return [render(experiment, id) for experiment in TABLES[id][1]()]
+
+
+def resolve(cfg: dict) -> dict:
+    """``cfg`` with the files of its ``_base_`` (relative to configs/) merged in, as a plain dict.
+
+    Raises:
+        UserError: a file of ``_base_`` does not exist.
+    """
+    base = [str((CONFIG_DIR / file).resolve()) for file in cfg.get('_base_', [])]
+    for file in base:
+        if not Path(file).is_file():
+            raise UserError(f"base config '{file}' does not exist")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'experiment.json'
+        path.write_text(json.dumps({**cfg, '_base_': base}))
+        return Config.fromfile(str(path))._cfg_dict.to_dict()
