@@ -64,7 +64,7 @@ forget_half_installed() {
 pip_install() {
     # on a terminal pip shows its progress bars; a log is spared its hundreds of lines
     if [ -t 1 ]; then quiet=''; else quiet='--quiet'; fi
-    "$VENV/bin/python" -m pip --disable-pip-version-check --no-input install $quiet "$@"
+    PYTHONWARNINGS=ignore "$VENV/bin/python" -m pip --disable-pip-version-check --no-input install $quiet "$@"
 }
 
 install_packages() {
@@ -73,7 +73,7 @@ install_packages() {
     echo 'installing the packages: PyTorch with its libraries is several GB, this takes minutes'
     pip_install --build-constraint "$CONSTRAINTS" --editable '.[test]' \
         || die "the packages could not be installed (pip's message is above); the same command goes on"
-    "$VENV/bin/python" -c 'import torch, torchvision, mmcv, mmseg' \
+    "$VENV/bin/python" -W ignore -c 'import mmseg, mmcv, torch, torchvision' \
         || die "the installed packages cannot be imported (the message is above);" \
                "'make clean-venv' and the same command start afresh"
 }
