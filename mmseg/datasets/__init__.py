@@ -1,0 +1,15 @@
+from .acdc import ACDCDataset
+from .builder import DATASETS, PIPELINES, build_dataloader, build_dataset, build_train_loader
+from .camvid import CamVidDataset
+from .cityscapes import CityscapesDataset
+from .cityscapes_like import DarkZurichDataset, GTADataset, SynthiaDataset
+from .custom import CustomDataset
+from .dataset_wrappers import ConcatDataset, RepeatDataset
+from .loader import unwrap_batch
+from .uda_dataset import UDADataset
+
+__all__ = [
+    'DATASETS', 'PIPELINES', 'ACDCDataset', 'CamVidDataset', 'CityscapesDataset', 'ConcatDataset',
+    'CustomDataset', 'DarkZurichDataset', 'GTADataset', 'RepeatDataset', 'SynthiaDataset',
+    'UDADataset', 'build_dataloader', 'build_dataset', 'build_train_loader', 'unwrap_batch',
+]

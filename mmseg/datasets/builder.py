@@ -1,0 +1,80 @@
+"""Registries of data sets and transforms, and the function that builds data sets from a config."""
+from __future__ import annotations
+
+from typing import Any
+
+from mmcv.utils import Registry
+from torch.utils.data import Dataset
+
+from mmseg.utils import UserError, build_from_cfg, did_you_mean
+
+from .loader import build_dataloader, build_train_loader
+
+DATASETS = Registry('dataset', build_func=build_from_cfg)
+PIPELINES = Registry('pipeline', build_func=build_from_cfg)
+
+__all__ = ['DATASETS', 'PIPELINES', 'build_dataloader', 'build_dataset', 'build_train_loader']
+
+
+def build_dataset(cfg: dict | list | tuple, default_args: dict | None = None) -> Dataset:
+    """Build the data set that ``cfg`` describes.
+
+    A list of configs becomes their concatenation, as does a config with a list of ``img_dir`` (with
+    a list of ``ann_dir`` of the same length, or none) or of ``split``. ``RepeatDataset`` and
+    ``UDADataset`` build what is inside them.
+
+    Args:
+        cfg: a data-set config, or a list of them.
+        default_args: arguments used where the (inner) config has none, e.g.
+            ``dict(test_mode=True)``.
+
+    Raises:
+        UserError: unknown type or key, missing folder, image without label.
+    """
+    if isinstance(cfg, list | tuple):
+        return DATASETS.get('ConcatDataset')([build_dataset(c, default_args) for c in cfg])
+    if not isinstance(cfg, dict):
+        raise UserError(f'config of a dataset must be a dict or a list of them, got {cfg!r}')
+    kind = cfg.get('type', (default_args or {}).get('type'))
+    if kind == 'UDADataset':
+        return _build_uda(cfg, default_args)
+    if kind == 'RepeatDataset':
+        parts = _only_keys(cfg, kind, {'dataset', 'times'}, required=('dataset', 'times'))
+        return DATASETS.get(kind)(build_dataset(parts['dataset'], default_args), parts['times'])
+    if any(isinstance(cfg.get(key), list | tuple) for key in ('img_dir', 'split')):
+        return build_dataset(_spread(cfg), default_args)
+    return DATASETS.build(cfg, default_args=default_args)
+
+
+def _build_uda(cfg: dict, default_args: dict | None) -> Dataset:
+    options = {'rare_class_sampling', 'cfg'}
+    parts = _only_keys(cfg, 'UDADataset', {'source', 'target', *options},
+                       required=('source', 'target'))
+    source = build_dataset(parts['source'], default_args)
+    # Labels of the target must not reach training, so they are not even opened.
+    target = build_dataset(parts['target'], {**(default_args or {}), 'use_labels': False})
+    kwargs = {key: parts[key] for key in options if key in parts}
+    return DATASETS.get('UDADataset')(source=source, target=target, **kwargs)
+
+
+def _only_keys(cfg: dict, kind: str, known: set[str], required: tuple[str, ...]) -> dict[str, Any]:
+    parts = {key: value for key, value in cfg.items() if key != 'type'}
+    for key in parts:
+        if key not in known:
+            raise UserError(f"unknown key '{key}' in dataset '{kind}': {did_you_mean(key, known)}")
+    for key in required:
+        if key not in parts:
+            raise UserError(f"key '{key}' is missing in dataset '{kind}'")
+    return parts
+
+
+def _spread(cfg: dict) -> list[dict]:
+    """One config per entry of the lists ``img_dir``, ``ann_dir`` and ``split``."""
+    lists = {key: cfg[key] for key in ('img_dir', 'ann_dir', 'split')
+             if isinstance(cfg.get(key), list | tuple)}
+    lengths = {key: len(values) for key, values in lists.items()}
+    if len(set(lengths.values())) != 1:
+        raise UserError(f'lists of different length in a dataset: {lengths}; give one entry per '
+                        'part')
+    count = next(iter(lengths.values()))
+    return [{**cfg, **{key: values[i] for key, values in lists.items()}} for i in range(count)]

@@ -1,0 +1,35 @@
+"""Data sets with the 19 classes of Cityscapes and their own file names."""
+from __future__ import annotations
+
+from .builder import DATASETS
+from .cityscapes import CityscapesDataset
+
+
+@DATASETS.register_module()
+class GTADataset(CityscapesDataset):
+    """GTA5 (Richter et al. 2016): images/00001.png, labels/00001_labelTrainIds.png."""
+
+    CONVERTER = 'tools/convert_datasets/gta.py'
+
+    def __init__(self, img_suffix: str = '.png', seg_map_suffix: str = '_labelTrainIds.png', **kwargs):
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+
+@DATASETS.register_module()
+class SynthiaDataset(CityscapesDataset):
+    """SYNTHIA-RAND-CITYSCAPES (Ros et al. 2016): RGB/0000000.png,
+    GT/LABELS/0000000_labelTrainIds.png."""
+
+    CONVERTER = 'tools/convert_datasets/synthia.py'
+
+    def __init__(self, img_suffix: str = '.png', seg_map_suffix: str = '_labelTrainIds.png', **kwargs):
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+
+@DATASETS.register_module()
+class DarkZurichDataset(CityscapesDataset):
+    """Dark Zurich (Sakaridis et al. 2019): rgb_anon/…_rgb_anon.png, gt/…_gt_labelTrainIds.png."""
+
+    def __init__(self, img_suffix: str = '_rgb_anon.png',
+                 seg_map_suffix: str = '_gt_labelTrainIds.png', **kwargs):
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)

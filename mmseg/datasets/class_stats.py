@@ -1,0 +1,128 @@
+"""The three files of class statistics that rare class sampling reads; one writer, one reader.
+
+    sample_class_stats.json       [{"0": count, …, "file": path}, …]       one entry per label map
+    sample_class_stats_dict.json  {path: {"0": count, …}, …}
+    samples_with_class.json       {"0": [[path, count], …], …}             images that hold the
+    class
+
+Paths are written relative to the data root. Files of the lineage, with paths that start with the
+data root or at "/", are read as well: images are recognised by their file name.
+"""
+from __future__ import annotations
+
+import json
+import os.path as osp
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmseg.utils import UserError
+
+from .files import write_json
+from .pipelines.loading import count_values
+
+STATS_FILE = 'sample_class_stats.json'
+STATS_DICT_FILE = 'sample_class_stats_dict.json'
+SAMPLES_FILE = 'samples_with_class.json'
+
+Stats = dict[str, Any]
+
+
+def label_stats(label: np.ndarray, path: str, ignore_index: int = 255) -> Stats:
+    """The entry of one label map.
+
+    Args:
+        label: train ids, uint8 (H W).
+        path: of its file, relative to the data root.
+        ignore_index: not counted.
+    """
+    counts = count_values(label)
+    counts[ignore_index] = 0
+    return {**{str(c): int(counts[c]) for c in np.flatnonzero(counts)}, 'file': path}
+
+
+def write_class_stats(out_dir: str, stats: Iterable[Stats]) -> None:
+    """Write the three files, sorted by path; the same statistics give the same bytes."""
+    entries = [dict(entry) for entry in sorted(stats, key=lambda entry: entry['file'])]
+    by_path = {entry['file']: {c: n for c, n in entry.items() if c != 'file'} for entry in entries}
+    with_class: dict[str, list] = defaultdict(list)
+    for path, counts in by_path.items():
+        for class_id, count in counts.items():
+            with_class[class_id].append([path, count])
+    ordered = {c: with_class[c] for c in sorted(with_class, key=int)}
+    for name, content in ((STATS_FILE, entries), (STATS_DICT_FILE, by_path), (SAMPLES_FILE, ordered)):
+        write_json(osp.join(out_dir, name), content)
+
+
+def read_class_stats(data_root: str, converter: str = 'tools/convert_datasets/cityscapes.py') -> list[Stats]:
+    """The entries of sample_class_stats.json in ``data_root``.
+
+    Raises:
+        UserError: missing or damaged file; names the command that writes it.
+    """
+    return _read(data_root, STATS_FILE, list, converter)
+
+
+def read_samples_with_class(data_root: str, converter: str = 'tools/convert_datasets/cityscapes.py'
+                            ) -> dict[int, list[tuple[str, int]]]:
+    """{class: [(path, number of pixels), …]} from samples_with_class.json in ``data_root``.
+
+    Raises:
+        UserError: missing or damaged file; names the command that writes it.
+    """
+    content = _read(data_root, SAMPLES_FILE, dict, converter)
+    return {int(c): [(path, int(count)) for path, count in samples] for c, samples in content.items()}
+
+
+def _read(data_root: str, name: str, kind: type, converter: str) -> Any:
+    path = osp.join(data_root, name)
+    command = f'run python {converter} {data_root}'
+    if not osp.isfile(path):
+        raise UserError(f'rare class sampling needs the statistics file {path}, which does not '
+                        'exist: '
+                        f'{command}')
+    try:
+        with open(path) as file:
+            content = json.load(file)
+    except ValueError:
+        raise UserError(f'the statistics file {path} is damaged: delete it and {command}') from None
+    if not isinstance(content, kind):
+        raise UserError(f'the statistics file {path} holds a {type(content).__name__}, expected a '
+                        f'{kind.__name__}: delete it and {command}')
+    return content
+
+
+class LabelIndex:
+    """Finds the image of a data set that a path in a statistics file means.
+
+    Args:
+        label_paths: of the images' label files, in the order of the images.
+    """
+
+    def __init__(self, label_paths: Sequence[str]):
+        self._by_name: dict[str, list[tuple[int, list[str]]]] = defaultdict(list)
+        for index, path in enumerate(label_paths):
+            parts = _parts(path)
+            self._by_name[parts[-1]].append((index, parts))
+
+    def find(self, path: str) -> int | None:
+        """The image's index, or None. Of several with that file name, the one that shares most of
+        the path's end."""
+        wanted = _parts(path)
+        candidates = self._by_name.get(wanted[-1], [])
+        if not candidates:
+            return None
+        return max(candidates, key=lambda entry: _shared_end(entry[1], wanted))[0]
+
+
+def _parts(path: str) -> list[str]:
+    return osp.normpath(path.replace('\\', '/')).split('/')
+
+
+def _shared_end(one: list[str], other: list[str]) -> int:
+    length = 0
+    while length < min(len(one), len(other)) and one[-1 - length] == other[-1 - length]:
+        length += 1
+    return length

@@ -1,0 +1,295 @@
+"""A folder of images and a folder of label maps."""
+from __future__ import annotations
+
+import copy
+import os
+import os.path as osp
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from mmseg.core.evaluation import ConfusionMatrix
+from mmseg.utils import UserError, did_you_mean
+
+from .builder import DATASETS
+from .files import find_files, join_root, require_dir
+from .pipelines import Compose
+from .pipelines.loading import read_label, remap_label
+from .result_table import summarise
+
+
+@DATASETS.register_module()
+class CustomDataset(Dataset):
+    """Images below ``img_dir`` and, with the same relative names but another suffix, labels below
+    ``ann_dir``.
+
+    Args:
+        pipeline: transforms; for training they end in Collect(keys=['img', 'gt_semantic_seg']).
+        img_dir: folder of the images, searched recursively.
+        img_suffix: what image names end with.
+        ann_dir: folder of the label maps (uint8, 0 … C−1 and ``ignore_index``).
+        seg_map_suffix: what label names end with.
+        split: text file with one image name without suffix per line; None takes every image.
+        data_root: where relative ``img_dir``, ``ann_dir`` and ``split`` start.
+        test_mode: items hold no label.
+        ignore_index: label of pixels that do not count.
+        reduce_zero_label: 0 becomes 255 and every other label one less.
+        classes: names of the classes used, a subset of CLASSES in any order, or a text file with
+            one per line; labels are renumbered accordingly and other classes ignored.
+        palette: RGB colours of the classes.
+        use_labels: False leaves the labels unopened in training too (an adaptation target).
+
+    Raises:
+        UserError: missing folder, no image, an image without label (in training), unknown class.
+    """
+
+    CLASSES: Sequence[str] | None = None
+    PALETTE: Sequence[Sequence[int]] | None = None
+    # ids of label files that stand for "ignore"
+    IGNORED_IDS: tuple[int, ...] = ()
+    CONVERTER = 'tools/convert_datasets/cityscapes.py'
+
+    def __init__(self, pipeline: Sequence[dict], img_dir: str, img_suffix: str = '.jpg',
+                 ann_dir: str | None = None, seg_map_suffix: str = '.png', split: str | None = None,
+                 data_root: str | None = None, test_mode: bool = False, ignore_index: int = 255,
+                 reduce_zero_label: bool = False, classes: Sequence[str] | str | None = None,
+                 palette: Sequence | None = None, use_labels: bool = True):
+        if data_root is not None:
+            require_dir(data_root, 'data root')
+        self.data_root = data_root
+        self.img_dir, self.ann_dir = join_root(data_root, img_dir), join_root(data_root, ann_dir)
+        self.split = join_root(data_root, split)
+        self.img_suffix, self.seg_map_suffix = img_suffix, seg_map_suffix
+        self.test_mode, self.use_labels = test_mode, use_labels
+        self.ignore_index, self.reduce_zero_label = ignore_index, reduce_zero_label
+        self._choose_classes(classes, palette)
+        self.pipeline = Compose(self._adapt(pipeline))
+        self.img_infos = self.load_annotations()
+        if not test_mode and use_labels and self._opens_labels(pipeline):
+            self._require_labels()
+
+    # ---- what there is ----
+
+    def load_annotations(self) -> list[dict]:
+        """One dict per image, sorted: ``filename`` relative to img_dir and, with an ann_dir,
+        ``ann=dict(seg_map=...)`` relative to ann_dir."""
+        require_dir(self.img_dir, 'image folder')
+        return [self._info(name) for name in self._image_names()]
+
+    def _image_names(self) -> list[str]:
+        if self.split is None:
+            return find_files(self.img_dir, self.img_suffix, 'image')
+        if not osp.isfile(self.split):
+            raise UserError(f'the split file {self.split} does not exist')
+        with open(self.split) as file:
+            names = [line.strip() + self.img_suffix for line in file if line.strip()]
+        if not names:
+            raise UserError(f'the split file {self.split} names no image')
+        return sorted(names)
+
+    def _info(self, name: str) -> dict:
+        info: dict[str, Any] = {'filename': name}
+        if self.ann_dir is not None:
+            info['ann'] = {'seg_map': name.removesuffix(self.img_suffix) + self.seg_map_suffix}
+        return info
+
+    def _require_labels(self) -> None:
+        if self.ann_dir is None:
+            raise UserError(f'ann_dir is missing for the training images {self.img_dir}')
+        require_dir(self.ann_dir, 'label folder')
+        known = {osp.normpath(name) for name in find_files(self.ann_dir, self.seg_map_suffix, None)}
+        for info in self.img_infos:
+            if osp.normpath(info['ann']['seg_map']) not in known:
+                raise UserError(
+                    f"the training image {osp.join(self.img_dir, info['filename'])} has no label: "
+                    f"{osp.join(self.ann_dir, info['ann']['seg_map'])} does not exist; if the data "
+                    "set "
+                    f'has not been converted yet, run python {self.CONVERTER} '
+                    f'{self.data_root or "DATA_ROOT"}')
+
+    @staticmethod
+    def _opens_labels(pipeline: Sequence[dict]) -> bool:
+        return any(isinstance(t, dict) and t.get('type') == 'LoadAnnotations' for t in pipeline)
+
+    def _adapt(self, pipeline: Sequence[dict]) -> list:
+        """The pipeline without the steps on labels where labels are not used."""
+        if self.use_labels or self.test_mode:
+            return list(pipeline)
+        kept = []
+        for transform in pipeline:
+            if isinstance(transform, dict) and transform.get('type') == 'LoadAnnotations':
+                continue
+            if isinstance(transform, dict) and transform.get('type') == 'Collect':
+                keys = [key for key in transform['keys'] if key != 'gt_semantic_seg']
+                transform = {**transform, 'keys': keys}
+            kept.append(transform)
+        return kept
+
+    def _choose_classes(self, classes: Sequence[str] | str | None, palette: Sequence | None) -> None:
+        self.label_map: dict[int, int] = dict.fromkeys(self.IGNORED_IDS, 255)
+        known, colours = type(self).CLASSES, palette or type(self).PALETTE
+        if classes is None:
+            self.CLASSES, self.PALETTE = known, colours
+            return
+        if isinstance(classes, str):
+            if not osp.isfile(classes):
+                raise UserError(f'the file of class names {classes} does not exist')
+            with open(classes) as file:
+                classes = file.read().split('\n')
+            classes = [name.strip() for name in classes if name.strip()]
+        if known:
+            for name in classes:
+                if name not in known:
+                    raise UserError(f"unknown class '{name}': {did_you_mean(name, known)}")
+            self.label_map.update({old: classes.index(name) if name in classes else -1
+                                   for old, name in enumerate(known)})
+            if palette is None and colours:
+                colours = [colours[known.index(name)] for name in classes]
+        self.CLASSES, self.PALETTE = tuple(classes), colours
+
+    # ---- items ----
+
+    def __len__(self) -> int:
+        return len(self.img_infos)
+
+    def __getitem__(self, index: int) -> dict:
+        """The pipeline's output for image ``index``."""
+        return self.pipeline(self._raw(index))
+
+    def prepare(self, index: int) -> dict:
+        """The result of the leading transforms that draw nothing (decoding, fixed resizing);
+        several different samples of the image come from :meth:`finish`."""
+        return self._halves()[0](self._raw(index))
+
+    def finish(self, prepared: dict) -> dict:
+        """Run the transforms after :meth:`prepare`; ``prepared`` is left as it is."""
+        return self._halves()[1](copy.deepcopy(prepared))
+
+    def _halves(self) -> tuple[Compose, Compose]:
+        return self.pipeline.split_deterministic()
+
+    def _raw(self, index: int) -> dict:
+        info = self.img_infos[index]
+        results = {'img_info': info, 'seg_fields': [], 'img_prefix': self.img_dir}
+        if not self.test_mode and self.use_labels:
+            results.update(ann_info=info.get('ann'), seg_prefix=self.ann_dir,
+                           label_map=self.label_map or None,
+                           num_classes=len(self.CLASSES) if self.CLASSES else None,
+                           ignore_index=self.ignore_index)
+        return results
+
+    def get_ann_info(self, index: int) -> dict:
+        return self.img_infos[index]['ann']
+
+    # ---- evaluation ----
+
+    def get_gt_seg_map(self, index: int) -> np.ndarray:
+        """The label map of image ``index`` in train ids, uint8 (H W), read now.
+
+        Raises:
+            UserError: the data set has no labels, or the file is missing or corrupt.
+        """
+        if self.ann_dir is None:
+            raise UserError(f'the images in {self.img_dir} have no labels (ann_dir is not set): '
+                            'they can '
+                            'be predicted (--format-only) but not evaluated')
+        path = osp.join(self.ann_dir, self.img_infos[index]['ann']['seg_map'])
+        return remap_label(read_label(path), self.label_map, self.reduce_zero_label)
+
+    def get_gt_seg_maps(self) -> Iterator[np.ndarray]:
+        """All label maps in turn; one is in memory at a time."""
+        return (self.get_gt_seg_map(index) for index in range(len(self)))
+
+    def evaluate(self, results: Iterable[np.ndarray] | ConfusionMatrix,
+                 metric: str | Sequence[str] = 'mIoU', logger=None) -> OrderedDict[str, float]:
+        """Scores of predictions, printed as a table per class.
+
+        Args:
+            results: one per image, in order: a predicted label map (H W) or the image's confusion
+                counts (C C; rows labels); or the ConfusionMatrix of them all.
+            metric: 'mIoU', 'mDice' or 'mFscore', or several of them.
+            logger: where the table goes; None uses mmcv's root logging, 'silent' nothing.
+
+        Returns:
+            aAcc, the mean of every score (mIoU, mAcc, …) and each class's ('IoU.road', …), as
+            fractions 0 … 1.
+
+        Raises:
+            UserError: unknown metric, missing labels, number of results other than of images.
+        """
+        groups = self._count(results)
+        scores = summarise(groups.pop(None), self.CLASSES, metric, logger)
+        for name, counts in groups.items():
+            part = summarise(counts, self.CLASSES, metric, 'silent')
+            scores.update({f'{key}.{name}': value for key, value in part.items()
+                           if key.startswith('m') and '.' not in key})
+        return scores
+
+    def _count(self, results: Iterable[np.ndarray] | ConfusionMatrix) -> dict[str | None, ConfusionMatrix]:
+        """Confusion matrices of everything (key None) and of each group of images."""
+        if isinstance(results, ConfusionMatrix):
+            return {None: results}
+        groups: dict[str | None, ConfusionMatrix] = {None: self._matrix()}
+        number = -1
+        for number, result in enumerate(results):
+            if number >= len(self):
+                raise UserError(f'more results than the {len(self)} images of {self.img_dir}')
+            one = self._confusion_of(number, np.asarray(result))
+            groups[None].merge(one)
+            group = self.group_of(number)
+            if group is not None:
+                groups.setdefault(group, self._matrix()).merge(one)
+        if number + 1 != len(self):
+            raise UserError(f'{number + 1} results for the {len(self)} images of {self.img_dir}')
+        return groups
+
+    def _matrix(self) -> ConfusionMatrix:
+        return ConfusionMatrix(len(self.CLASSES), self.ignore_index)
+
+    def _confusion_of(self, index: int, result: np.ndarray) -> ConfusionMatrix:
+        count = len(self.CLASSES)
+        if result.shape != (count, count):
+            return self._matrix().update(result, self.get_gt_seg_map(index))
+        matrix = ConfusionMatrix(count, self.ignore_index, device='cpu')
+        matrix.counts[:, :count] += torch.as_tensor(result).long()
+        return matrix
+
+    def group_of(self, index: int) -> str | None:
+        """The name of the group (a weather condition, …) that image ``index`` also counts for."""
+        return self.img_infos[index].get('condition')
+
+    # ---- submission ----
+
+    def format_results(self, results: Iterable[np.ndarray], imgfile_prefix: str, to_label_id: bool = True,
+                       indices: Iterable[int] | None = None) -> list[str]:
+        """Write predictions as PNG files named like their images.
+
+        Args:
+            results: predicted label maps (H W), train ids.
+            imgfile_prefix: the folder; made if missing.
+            to_label_id: translate train ids with :meth:`to_label_ids`.
+            indices: the images that the results belong to; None is all, in order.
+
+        Returns:
+            The paths written.
+        """
+        os.makedirs(imgfile_prefix, exist_ok=True)
+        paths = []
+        for index, result in zip(range(len(self)) if indices is None else indices, results):
+            name = osp.splitext(osp.basename(self.img_infos[index]['filename']))[0]
+            paths.append(osp.join(imgfile_prefix, f'{name}.png'))
+            self.write_result(np.asarray(result).astype(np.uint8), paths[-1], to_label_id)
+        return paths
+
+    def write_result(self, result: np.ndarray, path: str, to_label_id: bool) -> None:
+        """Write one prediction, uint8 (H W), as a grey PNG."""
+        Image.fromarray(self.to_label_ids(result) if to_label_id else result).save(path)
+
+    def to_label_ids(self, result: np.ndarray) -> np.ndarray:
+        """Train ids → the ids of the benchmark's files; here they are the same."""
+        return result

@@ -1,0 +1,97 @@
+"""Finding and writing files of data sets."""
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import os.path as osp
+import tempfile
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from mmseg.utils import UserError
+
+
+def join_root(root: str | None, path: str | None) -> str | None:
+    """``path`` below ``root``, unless it is None or absolute."""
+    if path is None or root is None or osp.isabs(path):
+        return path
+    return osp.join(root, path)
+
+
+def require_dir(path: str, what: str) -> None:
+    """Raises:
+        UserError: ``path`` is no folder; says which of its parents exists.
+    """
+    if osp.isdir(path):
+        return
+    parent = osp.abspath(path)
+    while not osp.isdir(parent):
+        parent = osp.dirname(parent)
+    inside = sorted(os.listdir(parent))[:8]
+    raise UserError(f'the {what} {path} does not exist ({parent} holds: '
+                    f'{", ".join(inside) or "nothing"}); '
+                    'put the data there or set data_root / img_dir / ann_dir in the config')
+
+
+def find_files(folder: str, suffix: str, what: str | None) -> list[str]:
+    """Names relative to ``folder`` of all files below it that end with ``suffix``, sorted; links to
+    folders are followed.
+
+    Raises:
+        UserError: there is none, and ``what`` they are is given.
+    """
+    names = []
+    for directory, _, files in os.walk(folder, followlinks=True):
+        relative = osp.relpath(directory, folder)
+        prefix = '' if relative == '.' else relative + '/'
+        names += [prefix + name for name in files if name.endswith(suffix) and name[0] != '.']
+    if not names and what is not None:
+        raise UserError(f'no {what} ending with {suffix} in {folder}')
+    return sorted(names)
+
+
+@contextlib.contextmanager
+def atomic_file(path: str) -> Iterator[BinaryIO]:
+    """A binary file to write; it appears under ``path`` when the block has ended well, whole or not
+    at all.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+    folder = osp.dirname(osp.abspath(path))
+    try:
+        os.makedirs(folder, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f'.{osp.basename(path)}.', suffix='.tmp')
+    except OSError as error:
+        raise UserError(f'cannot write {path}: {error.strerror or error}') from None
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            yield file
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: str, text: str) -> None:
+    """Write ``text`` atomically, unless the file holds just that already."""
+    data = text.encode()
+    if osp.isfile(path):
+        with open(path, 'rb') as file:
+            if file.read() == data:
+                return
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+def write_json(path: str, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2))

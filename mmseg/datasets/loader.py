@@ -1,0 +1,249 @@
+"""Loading batches: which sample stands where depends on (seed, rank, step, n) and on nothing
+else."""
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from mmcv.parallel import DataContainer, collate
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mmseg.utils import UserError, derive_seed, local_seed
+
+# Above this length an epoch's permutation would be big and slow; indices are drawn instead.
+LONGEST_PERMUTATION = 4_000_000
+
+
+class SampleKey(NamedTuple):
+    """The address of a training sample: which item, for which step, and its place in the batch."""
+
+    index: int
+    step: int
+    n: int
+
+
+class KeyedDataset(Dataset):
+    """Items addressed by :class:`SampleKey`; whatever an item draws starts from its key's seed."""
+
+    def __init__(self, dataset: Dataset, seed: int, rank: int = 0):
+        self.dataset, self.seed, self.rank = dataset, seed, rank
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: SampleKey) -> Any:
+        with local_seed(self.seed, self.rank, key.step, key.n):
+            return self.dataset[key.index]
+
+
+class StepBatchSampler(Sampler):
+    """Yields the keys of step ``start_step``, ``start_step + 1``, … for one rank.
+
+    Sample n of step k on rank r stands at position p = (k · world_size + r) · batch_size + n of one
+    endless stream: epoch e = p div N is a permutation of the N items keyed by (seed, e). For more
+        than
+    four million items (pairs of source and target) each position draws its index, keyed by (seed,
+    p).
+
+    Args:
+        length: N, number of items of the data set.
+        batch_size: samples per rank and step.
+        seed: of the run.
+        rank: of this process, 0 ≤ rank < world_size.
+        world_size: number of processes.
+        start_step: first step, > 0 for a resumed run.
+        max_steps: the step before which to stop; None for never.
+    """
+
+    def __init__(self, length: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1,
+                 start_step: int = 0, max_steps: int | None = None):
+        self.length, self.batch_size, self.seed = length, batch_size, seed
+        self.rank, self.world_size = rank, world_size
+        self.start_step, self.max_steps = start_step, max_steps
+        self._epoch, self._permutation = -1, np.empty(0, np.int64)
+
+    def index_at(self, position: int) -> int:
+        """The item at ``position`` of the stream."""
+        if self.length > LONGEST_PERMUTATION:
+            return int(np.random.default_rng((self.seed, position)).integers(self.length))
+        epoch, offset = divmod(position, self.length)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._permutation = np.random.default_rng((self.seed, epoch)).permutation(self.length)
+        return int(self._permutation[offset])
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        steps = (itertools.count(self.start_step) if self.max_steps is None
+                 else range(self.start_step, self.max_steps))
+        for step in steps:
+            first = (step * self.world_size + self.rank) * self.batch_size
+            yield [SampleKey(self.index_at(first + n), step, n) for n in range(self.batch_size)]
+
+    def __len__(self) -> int:
+        if self.max_steps is None:
+            raise TypeError('a sampler without max_steps never ends')
+        return max(self.max_steps - self.start_step, 0)
+
+
+class ShardSampler(Sampler):
+    """Every item once, dealt out over the ranks without padding (a confusion matrix counts each
+    image once)."""
+
+    def __init__(self, length: int, rank: int, world_size: int, shuffle: bool, seed: int):
+        self.length, self.rank, self.world_size = length, rank, world_size
+        self.shuffle, self.seed, self.epoch = shuffle, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.arange(self.length)
+        if self.shuffle:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        return iter(order[self.rank::self.world_size].tolist())
+
+    def __len__(self) -> int:
+        return len(range(self.rank, self.length, self.world_size))
+
+
+class Batch(dict):
+    """A collated batch whose tensors inside DataContainers can be pinned (torch's own pinning does
+    not look into the containers)."""
+
+    def pin_memory(self) -> Batch:
+        return Batch({key: _pinned(value) for key, value in self.items()})
+
+
+def _pinned(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.pin_memory()
+    if isinstance(value, DataContainer):
+        if value.cpu_only:
+            return value
+        return DataContainer([_pinned(v) for v in value.data], value.stack, value.padding_value)
+    if isinstance(value, list):
+        return [_pinned(v) for v in value]
+    return value
+
+
+def _collate(samples: list, samples_per_gpu: int) -> Any:
+    batch = collate(samples, samples_per_gpu=samples_per_gpu)
+    return Batch(batch) if isinstance(batch, Mapping) else batch
+
+
+class _Loader(DataLoader):
+    """A DataLoader that hands a worker's UserError on as it was raised: torch wraps it in text that
+    holds a traceback."""
+
+    def __iter__(self) -> Iterator:
+        try:
+            yield from super().__iter__()
+        except UserError as error:
+            raise UserError(str(error).rsplit('UserError: ', 1)[-1]) from None
+
+
+def _loader(dataset: Dataset, samples_per_gpu: int, workers: int, seed: int, **kwargs) -> DataLoader:
+    pin_memory = kwargs.pop('pin_memory', True)
+    return _Loader(dataset, num_workers=workers, persistent_workers=workers > 0,
+                   pin_memory=pin_memory and torch.cuda.is_available(),
+                   collate_fn=partial(_collate, samples_per_gpu=samples_per_gpu),
+                   worker_init_fn=partial(_init_worker, seed=seed),
+                   # an own generator: starting an iterator must not consume the run's random state
+                   generator=torch.Generator().manual_seed(seed), **kwargs)
+
+
+def _init_worker(worker: int, seed: int) -> None:
+    cv2.setNumThreads(0)  # the workers are the parallelism
+    worker_seed = derive_seed(seed, worker)
+    random.seed(worker_seed)
+    np.random.seed(worker_seed)
+    torch.manual_seed(worker_seed)
+
+
+def build_train_loader(dataset: Dataset, samples_per_gpu: int, workers_per_gpu: int, seed: int,
+                       rank: int = 0, world_size: int = 1, start_step: int = 0,
+                       max_steps: int | None = None) -> DataLoader:
+    """A loader of training batches, one per step.
+
+    The batch of a step is the same whatever the number of workers and whichever step it started at.
+
+    Args:
+        dataset: items are dicts of DataContainers (pipelines ending in Collect).
+        samples_per_gpu: batch size of each rank.
+        workers_per_gpu: worker processes; 0 loads in this process.
+        seed: of the run, ≥ 0.
+        rank, world_size: of this process in distributed training.
+        start_step: the first step to load (for a resumed run the number of steps done).
+        max_steps: the step before which to stop; None never stops.
+
+    Raises:
+        UserError: the data set is empty.
+    """
+    if len(dataset) == 0:
+        raise UserError('the training data set is empty')
+    sampler = StepBatchSampler(len(dataset), samples_per_gpu, seed, rank, world_size, start_step,
+                               max_steps)
+    return _loader(KeyedDataset(dataset, seed, rank), samples_per_gpu, workers_per_gpu,
+                   derive_seed(seed, rank), batch_sampler=sampler)
+
+
+def build_dataloader(dataset: Dataset, samples_per_gpu: int, workers_per_gpu: int, num_gpus: int = 1,
+                     dist: bool = True, shuffle: bool = True, seed: int | None = None,
+                     drop_last: bool = False, pin_memory: bool = True) -> DataLoader:
+    """A loader over all items once: for testing, and for scripts of the lineage.
+
+    Args:
+        dataset: what to load.
+        samples_per_gpu: batch size of each process.
+        workers_per_gpu: worker processes; 0 loads in this process.
+        num_gpus: devices of a process that is not distributed (the batch grows with it).
+        dist: deal the items out over the ranks of ``torch.distributed`` if that is running.
+        shuffle: in random order.
+        seed: of the order and of the workers.
+        drop_last: leave out an incomplete last batch.
+        pin_memory: page-locked memory, where CUDA is available.
+    """
+    rank, world_size = 0, 1
+    if dist and torch.distributed.is_available() and torch.distributed.is_initialized():
+        rank, world_size = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        num_gpus = 1
+    batch_size = max(num_gpus, 1) * samples_per_gpu
+    sampler = ShardSampler(len(dataset), rank, world_size, shuffle, seed or 0)
+    return _loader(dataset, batch_size, workers_per_gpu, derive_seed(seed or 0, rank),
+                   batch_size=batch_size, sampler=sampler, drop_last=drop_last, pin_memory=pin_memory)
+
+
+def unwrap_batch(batch: Any, device: torch.device | str) -> Any:
+    """Turn the containers of a collated batch into plain values on ``device``.
+
+    ``DataContainer`` of stacked tensors → one tensor (B …); of other things (meta data) → the list
+    of the batch's B entries. Lists (augmentations at test time), dicts and bare tensors are
+    followed.
+
+    Args:
+        batch: what a loader of this module yields.
+        device: where tensors go; copied without blocking from pinned memory.
+    """
+    if isinstance(batch, DataContainer):
+        chunks = batch.data
+        merged = chunks[0] if len(chunks) == 1 else _merge(chunks)
+        return merged if batch.cpu_only else unwrap_batch(merged, device)
+    if isinstance(batch, torch.Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, Mapping):
+        return {key: unwrap_batch(value, device) for key, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        return [unwrap_batch(value, device) for value in batch]
+    return batch
+
+
+def _merge(chunks: list) -> Any:
+    if isinstance(chunks[0], torch.Tensor):
+        return torch.cat(chunks)
+    return [entry for chunk in chunks for entry in chunk]

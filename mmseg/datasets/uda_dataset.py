@@ -1,0 +1,107 @@
+"""Pairs of a labelled source image and an unlabelled target image."""
+from __future__ import annotations
+
+import os.path as osp
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from mmseg.utils import UserError, did_you_mean
+
+from .builder import DATASETS
+from .class_stats import LabelIndex, read_samples_with_class
+from .rare_class_sampling import draw_class_and_image, get_rcs_class_probs, images_with_class
+
+RECROPS = 10
+RCS_KEYS = {'min_pixels', 'class_temp', 'min_crop_ratio', 'stats_dir'}
+
+
+@DATASETS.register_module()
+class UDADataset(Dataset):
+    """Items are the source's (img, img_metas, gt_semantic_seg) with the target's target_img and
+    target_img_metas.
+
+    Without rare class sampling, item i pairs source i div len(target) with target i mod
+    len(target). With it (method.md; the index is not used): a class, an image that holds it, up to
+    eleven crops until one holds more than min_crop_ratio · min_pixels of it, and any target image,
+    all drawn from ``np.random``. The source image is decoded once for all its crops.
+
+    Args:
+        source: with labels.
+        target: its labels, if it has any, are left out.
+        rare_class_sampling: dict(min_pixels=3000, class_temp=0.01, min_crop_ratio=0.5), and
+            optionally stats_dir, the folder of the class statistics (default: the source's data
+            root); None for none.
+        cfg: the older place of that dict: ``dict(rare_class_sampling=...)``.
+
+    Raises:
+        UserError: different classes; missing or stale statistics; a class without any image above
+            min_pixels.
+    """
+
+    def __init__(self, source: Dataset, target: Dataset, rare_class_sampling: dict | None = None,
+                 cfg: dict | None = None):
+        self.source, self.target = source, target
+        self.ignore_index = source.ignore_index
+        self.CLASSES, self.PALETTE = source.CLASSES, source.PALETTE
+        if tuple(source.CLASSES or ()) != tuple(target.CLASSES or ()):
+            raise UserError(f'source and target have different classes: {source.CLASSES} and '
+                            f'{target.CLASSES}')
+        rcs = rare_class_sampling if cfg is None else cfg.get('rare_class_sampling')
+        self.rcs_enabled = rcs is not None
+        if self.rcs_enabled:
+            self._set_up_sampling(dict(rcs))
+
+    def _set_up_sampling(self, rcs: dict) -> None:
+        for key in rcs:
+            if key not in RCS_KEYS:
+                raise UserError(f"unknown key '{key}' in rare_class_sampling: "
+                                f'{did_you_mean(key, RCS_KEYS)}')
+        for key in sorted(RCS_KEYS - {'stats_dir'}):
+            if key not in rcs:
+                raise UserError(f"key '{key}' is missing in rare_class_sampling")
+        source = self.source
+        if not hasattr(source, 'prepare'):
+            raise UserError(f'rare class sampling needs one data set as source, not a '
+                            f'{type(source).__name__}')
+        self.rcs_min_pixels, self.rcs_min_crop_ratio = rcs['min_pixels'], rcs['min_crop_ratio']
+        folder = rcs.get('stats_dir') or source.data_root or '.'
+        self.rcs_classes, self.rcs_classprob = get_rcs_class_probs(folder, rcs['class_temp'],
+                                                                   source.CONVERTER)
+        labels = LabelIndex([osp.join(source.ann_dir, info['ann']['seg_map'])
+                             for info in source.img_infos])
+        samples = read_samples_with_class(folder, source.CONVERTER)
+        self.samples_with_class = images_with_class(samples, self.rcs_classes, labels,
+                                                    self.rcs_min_pixels, source.split is not None)
+
+    def get_rare_class_sample(self) -> dict:
+        """A pair drawn by rare class sampling."""
+        class_id, index = draw_class_and_image(np.random, self.rcs_classes, self.rcs_classprob,
+                                               self.samples_with_class)
+        sample = self._crop_with_class(index, class_id)
+        return self._pair(sample, self.target[int(np.random.choice(len(self.target)))])
+
+    def _crop_with_class(self, index: int, class_id: int) -> dict:
+        prepared = self.source.prepare(index)
+        sample = self.source.finish(prepared)
+        if self.rcs_min_crop_ratio <= 0:
+            return sample
+        for _ in range(RECROPS):
+            label = sample['gt_semantic_seg'].data
+            if int((label == class_id).sum()) > self.rcs_min_pixels * self.rcs_min_crop_ratio:
+                break
+            sample = self.source.finish(prepared)
+        return sample
+
+    @staticmethod
+    def _pair(source: dict, target: dict) -> dict:
+        return {**source, 'target_img_metas': target['img_metas'], 'target_img': target['img']}
+
+    def __getitem__(self, index: int) -> dict:
+        if self.rcs_enabled:
+            return self.get_rare_class_sample()
+        source_index, target_index = divmod(index, len(self.target))
+        return self._pair(self.source[source_index], self.target[target_index])
+
+    def __len__(self) -> int:
+        return len(self.source) * len(self.target)
