@@ -1,0 +1,106 @@
+"""The whole project in one go, by its own programs: data, training, testing, a picture, a table.
+
+``make demo`` calls it. Finished steps are remembered in work_dirs/demo/steps and not repeated, so an
+interrupted demo goes on where it was; ``make clean-demo`` starts afresh.
+"""
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from mmcv import Config
+from prettytable import PrettyTable
+
+from demo.steps import OUT, Step, run
+from mmseg.utils import UserError, one_line_errors
+
+ROOT = Path(__file__).resolve().parent.parent
+STREETS = Path('data/streets')
+RUNS = OUT / 'local-basic'
+METHODS = {
+    'source only': 'streets_source_mitb0_s0',
+    'DAFormer': 'streets_daformer_mitb0_s0',
+    'EBDA': 'streets_ebda_mitb0_s0',
+}
+PROCESSES = str(os.cpu_count() or 1)
+MIOU = re.compile(r'mIoU\D+?(\d+(?:\.\d+)?)')
+
+
+def config_file(name: str) -> str:
+    return f'configs/toy/{name}.py'
+
+
+def newest_run(name: str) -> Path | None:
+    """The folder of the last run of a config, ``<date>_<name>_<id>``."""
+    return max(RUNS.glob(f'*_{name}_*'), default=None)
+
+
+def data_steps() -> list[Step]:
+    return [
+        Step('make_streets', [
+            sys.executable, 'tools/make_synthetic_streets.py', str(STREETS), '--train', '200',
+            '--val', '40', '--size', '512x256', '--seed', '0', '--nproc', PROCESSES]),
+        Step('convert_streets', [
+            sys.executable, 'tools/convert_datasets/cityscapes.py', str(STREETS / 'cityscapes'),
+            '--nproc', PROCESSES]),
+    ]
+
+
+def train_step(name: str) -> Step:
+    program = [sys.executable, 'run_experiments.py', '--work-dirs', str(OUT)]
+    run_dir = newest_run(name)
+    begun = run_dir is not None and (run_dir / 'latest.pth').is_file()
+    return Step(f'train_{name}', [*program, '--config', config_file(name)],
+                [*program, '--resume', str(run_dir)] if begun else None)
+
+
+def test_step(name: str) -> Step:
+    return Step(f'test_{name}', ['sh', 'test.sh', str(newest_run(name))])
+
+
+def picture_step() -> Step:
+    run_dir = newest_run(METHODS['EBDA'])
+    image = min(STREETS.glob('acdc/rgb_anon/*/val/*/*.png'))
+    return Step('picture', [
+        sys.executable, '-m', 'demo.image_demo', str(image), str(run_dir / f'{run_dir.name}.json'),
+        str(run_dir / 'latest.pth'), '--out', str(OUT / 'overlay.png')])
+
+
+def target_miou(name: str) -> float:
+    """The mIoU (%) that the test printed, on the target's validation images."""
+    step = test_step(name)
+    found = MIOU.findall(step.log.read_text(encoding='utf-8', errors='replace'))
+    if not found:
+        raise UserError(f'no mIoU in {step.log}: remove {step.record_file} and run the demo again')
+    return float(found[-1])
+
+
+def comparison(training_seconds: dict[str, float]) -> PrettyTable:
+    table = PrettyTable(['method', 'steps', 'seed', 'mIoU on the target (%)', 'training (min)'])
+    for method, name in METHODS.items():
+        config = Config.fromfile(config_file(name))
+        table.add_row([method, config.runner.max_iters, config.seed, f'{target_miou(name):.2f}',
+                       f'{training_seconds[method] / 60:.1f}'])
+    return table
+
+
+@one_line_errors
+def main() -> None:
+    os.chdir(ROOT)
+    total = len(data_steps()) + 2 * len(METHODS) + 1
+    elapsed = sum(run(step, number, total) for number, step in enumerate(data_steps(), 1))
+    number, training = len(data_steps()), {}
+    for method, name in METHODS.items():
+        training[method] = run(train_step(name), number + 1, total)
+        elapsed += training[method] + run(test_step(name), number + 2, total)
+        number += 2
+    elapsed += run(picture_step(), total, total)
+    print(f'\n{comparison(training)}')
+    print(f'picture: {OUT / "overlay.png"}; all steps together took {elapsed / 60:.1f} min on '
+          f'{PROCESSES} CPU cores')
+
+
+if __name__ == '__main__':
+    main()

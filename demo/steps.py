@@ -1,0 +1,150 @@
+"""Steps of a long demonstration: programs run once each, remembered, their output in logs."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmcv import Config
+
+from mmseg.utils import UserError
+
+OUT = Path('work_dirs/demo')
+
+
+@dataclass(frozen=True)
+class Step:
+    """One program of the project.
+
+    Args:
+        name: of its files.
+        command: as typed, from the repository's root.
+        resume_command: used instead if this very step was begun before and did not finish.
+    """
+    name: str
+    command: list[str]
+    resume_command: list[str] | None = None
+
+    @property
+    def log(self) -> Path:
+        return OUT / 'logs' / f'{self.name}.log'
+
+    @property
+    def record_file(self) -> Path:
+        return OUT / 'steps' / f'{self.name}.json'
+
+    def fingerprint(self) -> str:
+        """Changes with the command and with the configs that it names."""
+        configs = [argument for argument in self.command if argument.startswith('configs/')]
+        texts = [Config.fromfile(path).pretty_text for path in configs]
+        return hashlib.sha256('\0'.join(self.command + texts).encode()).hexdigest()
+
+    def record(self) -> dict | None:
+        """What is known of this very step: ``finished`` and ``seconds``; None if not begun."""
+        try:
+            record = json.loads(self.record_file.read_text(encoding='utf-8'))
+        except FileNotFoundError:
+            return None
+        return record if record['fingerprint'] == self.fingerprint() else None
+
+    def remember(self, finished: bool, seconds: float) -> None:
+        self.record_file.parent.mkdir(parents=True, exist_ok=True)
+        record = dict(command=self.command, fingerprint=self.fingerprint(), finished=finished,
+                      seconds=seconds)
+        partial = self.record_file.with_suffix('.partial')
+        partial.write_text(json.dumps(record, indent=2), encoding='utf-8')
+        os.replace(partial, self.record_file)
+
+    def seconds_before(self, record: dict) -> float:
+        """Seconds that unfinished attempts took; the log's last change tells how long the last did."""
+        if not self.log.is_file():
+            return record['seconds']
+        last = self.log.stat().st_mtime - self.record_file.stat().st_mtime
+        return record['seconds'] + max(0.0, last)
+
+
+class StatusLine:
+    """Shows the newest line of a program's output: in place on a terminal, now and then in a log."""
+
+    def __init__(self, seconds_between_lines: float = 30):
+        self.terminal = sys.stdout.isatty()
+        self.pause = 0.2 if self.terminal else seconds_between_lines
+        self.shown = time.monotonic()
+
+    def show(self, text: str) -> None:
+        if not text or time.monotonic() - self.shown < self.pause:
+            return
+        self.shown = time.monotonic()
+        line = '      ' + text[:shutil.get_terminal_size().columns - 8]
+        print(f'\r\033[K{line}' if self.terminal else line, end='' if self.terminal else '\n',
+              flush=True)
+
+    def clear(self) -> None:
+        if self.terminal:
+            print('\r\033[K', end='', flush=True)
+
+
+def run(step: Step, number: int, total: int) -> float:
+    """Run a step unless it is finished.
+
+    Returns: seconds that it took, interrupted attempts included.
+
+    Raises:
+        UserError: the program failed; names its last line and its log.
+    """
+    record = step.record()
+    resumes = record is not None and not record['finished'] and step.resume_command is not None
+    command = step.resume_command if resumes else step.command
+    shown = ['python' if argument == sys.executable else argument for argument in command]
+    print(f'[{number}/{total}] {shlex.join(shown)}', flush=True)
+    if record and record['finished']:
+        print(f'      finished earlier, in {record["seconds"]:.0f} s', flush=True)
+        return record['seconds']
+    before = step.seconds_before(record) if record else 0.0
+    step.remember(finished=False, seconds=before)
+    start = time.monotonic()
+    code = follow(command, step.log)
+    seconds = before + time.monotonic() - start
+    if code:
+        raise UserError(f'{step.name} failed: {last_line(step.log)} (all it said: {step.log})')
+    step.remember(finished=True, seconds=seconds)
+    print(f'      done in {seconds:.0f} s', flush=True)
+    return seconds
+
+
+def follow(command: list[str], log_file: Path) -> int:
+    """Run a command, append its output to the log and show its newest line; returns its exit code."""
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    status = StatusLine()
+    # programs started by test.sh find the Python of this process
+    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ.get("PATH", os.defpath)}'
+    env = dict(os.environ, PYTHONUNBUFFERED='1', PATH=path)
+    with open(log_file, 'ab') as log, subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=env) as process:
+        try:
+            while chunk := os.read(process.stdout.fileno(), 65536):
+                log.write(chunk)
+                log.flush()
+                lines = re.split(r'[\r\n]+', chunk.decode(errors='replace').strip())
+                status.show(lines[-1].strip())
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            status.clear()
+    return process.returncode
+
+
+def last_line(log_file: Path) -> str:
+    text = log_file.read_text(encoding='utf-8', errors='replace')
+    lines = [line.strip() for line in re.split(r'[\r\n]+', text) if line.strip()]
+    return lines[-1] if lines else 'it said nothing'
