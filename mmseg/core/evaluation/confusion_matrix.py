@@ -84,7 +84,7 @@ class ConfusionMatrix:
         if other.num_classes != self.num_classes:
             raise ValueError(f'cannot merge {other.num_classes} classes into {self.num_classes}')
         if other.counts is not None:
-            self.counts = (other.counts.clone() if self.counts is None
+            self.counts = (other.counts if self.counts is None
                            else self.counts + other.counts.to(self.counts.device))
         return self
 
@@ -96,7 +96,7 @@ class ConfusionMatrix:
         Args:
             device: used by a process that has seen no image; the backend must support it.
         """
-        self.counts = self._zeros(device) if self.counts is None else self.counts.contiguous()
+        self.counts = self._zeros(device) if self.counts is None else self.counts.clone()
         torch.distributed.all_reduce(self.counts)
         return self
 

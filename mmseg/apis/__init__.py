@@ -1,0 +1,7 @@
+from mmseg.utils import set_random_seed
+
+from .inference import inference_segmentor, init_segmentor, show_result_pyplot
+from .test import multi_gpu_test, run_test, single_gpu_test
+
+__all__ = ['inference_segmentor', 'init_segmentor', 'multi_gpu_test', 'run_test', 'set_random_seed',
+           'show_result_pyplot', 'single_gpu_test']

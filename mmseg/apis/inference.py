@@ -1,0 +1,179 @@
+"""From an image to its segmentation, in three calls."""
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv import Config
+from mmcv.parallel import collate
+from torch import nn
+
+from mmseg.core.evaluation import get_classes, get_palette
+from mmseg.core.visualization import Palette, draw_overlay, read_image
+from mmseg.datasets.loader import unwrap_batch
+from mmseg.datasets.pipelines import Compose
+from mmseg.models import build_segmentor
+from mmseg.utils import UserError, get_root_logger
+from mmseg.utils.checkpoint import load_file, load_segmentor_weights
+from mmseg.utils.config import load_config
+from mmseg.utils.legacy import without_pretrained
+
+from .test import device_of, evaluating
+
+Image = str | os.PathLike | np.ndarray
+
+
+def choose_device(device: str | torch.device = 'auto') -> torch.device:
+    """The device of that name; 'auto' is the first GPU if there is one, else the CPU.
+
+    Raises:
+        UserError: a name that is no device, or a GPU that is not there.
+    """
+    if str(device) == 'auto':
+        return torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise UserError(f"'{device}' is no device: give auto, cpu or cuda:0") from error
+    if chosen.type == 'cuda' and (chosen.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device '{device}' is not available (GPUs found: "
+                        f'{torch.cuda.device_count()}): give auto or cpu')
+    return chosen
+
+
+def init_segmentor(config: str | Config, checkpoint: str | None = None,
+                   device: str | torch.device = 'auto', prefix: str = 'auto') -> nn.Module:
+    """Build a network ready for inference.
+
+    Args:
+        config: a config or its file; of UDA training the student network is built.
+        checkpoint: its weights; None leaves them random.
+        device: 'auto', 'cpu', 'cuda:0', ...
+        prefix: which network of a UDA checkpoint: 'auto' the student, 'ema_model.' the teacher.
+
+    Returns:
+        the network in eval mode, with the attributes ``cfg``, ``CLASSES`` and ``PALETTE``.
+
+    Raises:
+        UserError: a missing or unreadable file, or a checkpoint of another architecture.
+    """
+    device = choose_device(device)
+    cfg = load_config(config)
+    model = build_segmentor(without_pretrained(cfg.model))
+    meta: Mapping[str, Any] = {}
+    if checkpoint is not None:
+        loaded = load_file(checkpoint)
+        load_segmentor_weights(model, loaded, prefix=prefix, source=str(checkpoint))
+        meta = loaded.get('meta') or {}
+    model.CLASSES, model.PALETTE = classes_and_palette(meta, cfg, num_classes_of(cfg))
+    model.cfg = cfg
+    return model.to(device).eval()
+
+
+def num_classes_of(cfg: Config) -> int:
+    """The number of classes that a config's decode head tells apart."""
+    head = cfg.model['decode_head']
+    return (head[-1] if isinstance(head, (list, tuple)) else head)['num_classes']
+
+
+def classes_and_palette(meta: Mapping[str, Any], cfg: Mapping[str, Any],
+                        num_classes: int) -> tuple[list[str], list[list[int]]]:
+    """Names and RGB colours of the classes: from a checkpoint's ``meta``, else (with a warning) those
+    of the config's test set, of Cityscapes if the number fits, or made up."""
+    classes, palette = meta.get('CLASSES'), meta.get('PALETTE')
+    if classes and palette:
+        return list(classes), [list(colour) for colour in palette]
+    test = (cfg.get('data') or {}).get('test') or {}
+    for name in (test.get('type') if isinstance(test, Mapping) else None, 'cityscapes'):
+        try:
+            known, colours = get_classes(name), get_palette(name)
+        except UserError:
+            continue
+        if len(known) == num_classes:
+            get_root_logger().warning(f'the checkpoint does not name its classes: taking those of {name}')
+            return list(classes or known), colours
+    get_root_logger().warning(f'the checkpoint does not name its classes: numbering {num_classes}')
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (num_classes, 3)).tolist()
+    return list(classes or map(str, range(num_classes))), colours
+
+
+class LoadImage:
+    """First step of an inference pipeline: takes ``img``, a path or a BGR uint8 array (H W 3)."""
+
+    def __call__(self, results: dict) -> dict:
+        img = results['img']
+        name = None if isinstance(img, np.ndarray) else str(img)
+        img = read_image(img) if name else img
+        if img.ndim != 3 or img.shape[2] != 3:
+            raise UserError(f'an image must be BGR (H W 3), got the shape {img.shape}')
+        return {**results, 'img': img, 'filename': name, 'ori_filename': name,
+                'img_shape': img.shape, 'ori_shape': img.shape, 'pad_shape': img.shape,
+                'scale_factor': 1.0, 'seg_fields': [], 'img_fields': ['img'],
+                'img_norm_cfg': {'mean': np.zeros(3, np.float32), 'std': np.ones(3, np.float32),
+                                 'to_rgb': False}}
+
+
+def inference_segmentor(model: nn.Module, img: Image | Sequence[Image]) -> list[np.ndarray]:
+    """Segment images with a network of :func:`init_segmentor`.
+
+    Args:
+        model: its ``cfg.data.test.pipeline`` prepares the image.
+        img: a path, a BGR uint8 array (H W 3), or a sequence of them (of any sizes).
+
+    Returns:
+        one map of class ids (H W), at the size of the image, per image.
+
+    Raises:
+        UserError: an image that cannot be read.
+    """
+    images = list(img) if isinstance(img, (list, tuple)) else [img]
+    pipeline = Compose([LoadImage(), *test_pipeline(model.cfg)[1:]])
+    device = device_of(model)
+    maps = []
+    with evaluating(model):
+        for image in images:
+            # one at a time: images of different sizes do not make a batch
+            batch = collate([pipeline({'img': image})], samples_per_gpu=1)
+            maps += model(return_loss=False, rescale=True, **unwrap_batch(batch, device))
+    return maps
+
+
+def test_pipeline(cfg: Config) -> list[dict]:
+    """The transforms of a config's test set.
+
+    Raises:
+        UserError: the config has none.
+    """
+    test = (cfg.get('data') or {}).get('test')
+    test = test[0] if isinstance(test, (list, tuple)) and test else test
+    if not isinstance(test, Mapping) or not test.get('pipeline'):
+        raise UserError('the config has no data.test.pipeline, which says how to prepare an image')
+    return list(test['pipeline'])
+
+
+def show_result_pyplot(model: nn.Module, img: Image, result: Sequence[np.ndarray],
+                       palette: Palette | None = None, fig_size: tuple[float, float] = (15, 10),
+                       opacity: float = 0.5, title: str = '', block: bool = True) -> None:
+    """Show a segmentation over its image in a matplotlib figure, e.g. in a notebook.
+
+    Args:
+        model: gives the palette if none is given.
+        img: a path, or a BGR uint8 array (H W 3).
+        result: what :func:`inference_segmentor` returned for it.
+        palette: one RGB colour per class.
+        fig_size: in inches.
+        opacity: of the colours, 0 ... 1.
+        block: wait until the window is closed.
+    """
+    import matplotlib.pyplot as plt
+    img = img if isinstance(img, np.ndarray) else read_image(img)
+    picture = draw_overlay(img, result[0], palette or model.PALETTE, opacity)
+    plt.figure(figsize=fig_size)
+    plt.imshow(picture[..., ::-1])
+    plt.title(title)
+    plt.tight_layout()
+    plt.show(block=block)

@@ -1,0 +1,233 @@
+"""Running a network over a data set."""
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from mmseg.core.evaluation import ConfusionMatrix
+from mmseg.core.visualization import (
+    Palette,
+    draw_overlay,
+    read_image,
+    save_overlay,
+    show_image,
+)
+from mmseg.datasets.loader import unwrap_batch
+
+
+@dataclass
+class TestOutcome:
+    """What :func:`run_test` found: of the whole data set, except for predictions, their indices and
+    files, which are those of this process. ``groups`` are the matrices of the data set's groups of
+    images (weather conditions), by name."""
+
+    __test__ = False  # pytest takes classes named Test... for tests
+
+    matrix: ConfusionMatrix | None = None
+    groups: dict[str, ConfusionMatrix] = field(default_factory=dict)
+    predictions: list[np.ndarray] | None = None
+    indices: list[int] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+
+
+def world() -> tuple[int, int]:
+    """Rank and number of processes of torch.distributed; (0, 1) if it is not running."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network inside a parallel wrapper. Ranks test different numbers of images, so the
+    wrapper's forward, which synchronises, must not be used for testing."""
+    wrappers = nn.parallel.DistributedDataParallel, nn.DataParallel
+    return model.module if isinstance(model, wrappers) else model
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode without gradients inside the block; afterwards every module's mode is as before."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def predict(model: nn.Module, data_loader: DataLoader, device: torch.device | str,
+            progress: bool = True) -> Iterator[tuple[int, dict, np.ndarray]]:
+    """Yield (index in the data set, meta data, predicted class ids (H W)) of each image.
+
+    Args:
+        model: called as ``model(return_loss=False, img=[...], img_metas=[...])`` and returning one
+            map per image; its mode is left to the caller.
+        data_loader: of a data set in test mode.
+        device: where the network is.
+        progress: show a bar with the time left (on the first rank).
+    """
+    rank, ranks = world()
+    bar = tqdm(total=len(data_loader.dataset), unit='img', disable=not progress or rank > 0,
+               mininterval=0.5 if sys.stderr.isatty() else 30)
+    with bar:
+        for indices, batch in zip(data_loader.batch_sampler, data_loader):
+            data = unwrap_batch(batch, device)
+            maps = model(return_loss=False, **data)
+            yield from zip(indices, data['img_metas'][0], maps)
+            bar.update(min(len(indices) * ranks, bar.total - bar.n))
+
+
+def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | str, *,
+             evaluate: bool = True, out_dir: str | None = None, opacity: float = 0.5,
+             format_dir: str | None = None, to_label_id: bool = True,
+             keep_predictions: bool = False, show: bool = False,
+             progress: bool = True) -> TestOutcome:
+    """Test a network; what is kept of a prediction is its share of the confusion matrix.
+
+    If torch.distributed is running, each rank tests its share of the images and the matrices are
+    summed, so every rank returns that of the whole set.
+
+    Args:
+        model: the network, or a UDA method around it, on ``device``; its mode is restored.
+        data_loader: of a data set in test mode, in order.
+        device: where the network is.
+        evaluate: compare with the data set's labels.
+        out_dir: write pictures of the predictions there, under the images' names.
+        opacity: of the predictions' colours in the pictures, 0 ... 1.
+        format_dir: write the predictions as PNGs there, as the data set's benchmark wants them.
+        to_label_id: in those PNGs, use the ids of the benchmark in place of train ids.
+        keep_predictions: return the predictions, uint8 if there are at most 256 classes.
+        show: show each picture in a window.
+        progress: show a bar with the time left.
+
+    Raises:
+        UserError: labels that do not fit, or files that cannot be read or written.
+    """
+    dataset, model = data_loader.dataset, unwrapped(model)
+    outcome = TestOutcome(predictions=[] if keep_predictions else None)
+    with evaluating(model), ThreadPoolExecutor(1) as executor:
+        score = _Score(dataset, executor, data_loader) if evaluate else None
+        for index, meta, seg in predict(model, data_loader, device, progress):
+            outcome.indices.append(index)
+            if score:
+                score.add(index, seg)
+            seg = _on_host(seg, len(dataset.CLASSES))
+            if keep_predictions:
+                outcome.predictions.append(seg)
+            if format_dir:
+                outcome.files += dataset.format_results([seg], format_dir, to_label_id,
+                                                        indices=[index])
+            if out_dir or show:
+                outcome.files += _picture(meta, seg, dataset.PALETTE, opacity, out_dir, show)
+    if score:
+        outcome.matrix, outcome.groups = score.total(device)
+    return outcome
+
+
+def _on_host(seg: np.ndarray | torch.Tensor, num_classes: int) -> np.ndarray:
+    seg = seg.cpu().numpy() if isinstance(seg, torch.Tensor) else np.asarray(seg)
+    return seg.astype(np.uint8) if num_classes <= 256 else seg
+
+
+def _picture(meta: dict, seg: np.ndarray, palette: Palette, opacity: float, out_dir: str | None,
+             show: bool) -> list[str]:
+    """Write and show one prediction; the paths of what was written."""
+    name = _name_of(meta)
+    if show:
+        show_image(draw_overlay(read_image(meta['filename']), seg, palette, opacity), name)
+    if not out_dir:
+        return []
+    out_file = os.path.join(out_dir, name)
+    save_overlay(meta['filename'], seg, palette, opacity, out_file)
+    return [out_file]
+
+
+def _name_of(meta: dict) -> str:
+    """The image's name below its data set's folder; never a path that leads out of it."""
+    name = os.path.normpath(meta['ori_filename'])
+    return os.path.basename(name) if os.path.isabs(name) or name.startswith('..') else name
+
+
+class _Score:
+    """Confusion matrices of all images and of each group of them. The next label map is read while
+    the network works on its image."""
+
+    def __init__(self, dataset, executor: ThreadPoolExecutor, data_loader: DataLoader):
+        self.dataset, self.executor = dataset, executor
+        group_of = getattr(dataset, 'group_of', lambda index: None)
+        self.group_of = [group_of(index) for index in range(len(dataset))]
+        self.matrix = self._new()
+        # of all groups, also those that another rank sees, so that the ranks' sums match up
+        self.groups = {name: self._new() for name in sorted({*self.group_of} - {None})}
+        order = [index for indices in data_loader.batch_sampler for index in indices]
+        self.following = dict(zip(order, order[1:]))
+        self.pending = {}
+        self._request(*order[:1])
+
+    def _new(self) -> ConfusionMatrix:
+        return ConfusionMatrix(len(self.dataset.CLASSES), self.dataset.ignore_index)
+
+    def _request(self, *indices: int) -> None:
+        for index in indices:
+            self.pending[index] = self.executor.submit(self.dataset.get_gt_seg_map, index)
+
+    def add(self, index: int, seg: np.ndarray | torch.Tensor) -> None:
+        label = self.pending.pop(index).result()
+        if index in self.following:
+            self._request(self.following[index])
+        image = self._new().update(seg, label)
+        self.matrix.merge(image)
+        if self.group_of[index] is not None:
+            self.groups[self.group_of[index]].merge(image)
+
+    def total(self, device: torch.device | str) -> tuple[ConfusionMatrix, dict]:
+        if world()[1] > 1:
+            for matrix in (self.matrix, *self.groups.values()):
+                matrix.all_reduce(device)
+        return self.matrix, self.groups
+
+
+def single_gpu_test(model: nn.Module, data_loader: DataLoader, show: bool = False,
+                    out_dir: str | None = None, efficient_test: bool = False,
+                    opacity: float = 0.5) -> list[np.ndarray]:
+    """Predicted class ids (H W) of every image, in the order of the data set.
+
+    Args:
+        model: the network; tested on the device where it is.
+        data_loader: of a data set in test mode, in order.
+        show: show each picture in a window.
+        out_dir: write pictures of the predictions there.
+        efficient_test: accepted for older scripts and without effect: it used to keep the
+            predictions in files for want of memory, for which :func:`run_test` has a matrix.
+        opacity: of the predictions' colours in the pictures.
+    """
+    outcome = run_test(model, data_loader, device_of(model), evaluate=False, out_dir=out_dir,
+                       opacity=opacity, keep_predictions=True, show=show)
+    return outcome.predictions
+
+
+def multi_gpu_test(model: nn.Module, data_loader: DataLoader, tmpdir: str | None = None,
+                   gpu_collect: bool = False, efficient_test: bool = False) -> ConfusionMatrix:
+    """The confusion matrix of the whole data set, on every rank; for ``dataset.evaluate``.
+
+    ``tmpdir``, ``gpu_collect`` and ``efficient_test`` are accepted for older scripts and without
+    effect: they chose how predictions travelled between processes, and none does any more.
+    """
+    return run_test(model, data_loader, device_of(model)).matrix
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the parameters of a network are; the CPU for one without any."""
+    return next((p.device for p in model.parameters()), torch.device('cpu'))

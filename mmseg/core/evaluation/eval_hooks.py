@@ -1,0 +1,143 @@
+"""Evaluation in the course of training."""
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+import torch
+from mmcv.runner import Hook
+from mmcv.runner.hooks import LoggerHook
+from torch.utils.data import DataLoader
+
+from mmseg.utils import UserError
+from mmseg.utils.checkpoint import save_checkpoint
+
+from .class_names import SYNTHIA_SUBSETS
+from .confusion_matrix import ConfusionMatrix
+from .scores import mean_over
+
+
+def class_subsets(cfg: Mapping) -> dict[str, Sequence[int]]:
+    """Name -> class ids of the further means that a config's source domain calls for: mIoU16 and
+    mIoU13 if it is SYNTHIA, which lacks some of the classes."""
+    train = cfg.get('data', {}).get('train') or {}
+    source = train.get('source') or {} if isinstance(train, Mapping) else {}
+    is_synthia = isinstance(source, Mapping) and source.get('type') == 'SynthiaDataset'
+    return dict(SYNTHIA_SUBSETS) if is_synthia else {}
+
+
+def further_means(matrix: ConfusionMatrix, groups: Mapping[str, ConfusionMatrix],
+                  subsets: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    """Mean IoU (0 ... 1) over each of the ``subsets`` of class ids, then over all classes in each of
+    the ``groups`` of images (as 'mIoU.<group>')."""
+    ious = matrix.metrics('mIoU')['IoU']
+    return {**{name: mean_over(ious, ids) for name, ids in subsets.items()},
+            **{f'mIoU.{name}': mean_over(group.metrics('mIoU')['IoU'])
+               for name, group in groups.items()}}
+
+
+class EvalHook(Hook):
+    """Every ``interval`` iterations, test the network and put the scores into the log.
+
+    On one process or many: each rank tests its share, the first one writes.
+
+    Args:
+        dataloader: of the evaluation set, in test mode and in order.
+        interval: iterations between two evaluations.
+        metric: or list of them: 'mIoU', 'mDice', 'mFscore'.
+        by_epoch: has to be False: a run is counted in iterations.
+        save_best: a score such as 'mIoU'; keeps the checkpoint with the highest value of it as
+            ``best_<score>_iter_<N>.pth`` in the run's folder. Off by default: in domain adaptation
+            it selects on labels of the target, which the method is not supposed to see.
+        class_subsets: name -> class ids of further mean IoUs, see :func:`class_subsets`.
+        progress: show a progress bar.
+        pre_eval, efficient_test, gpu_collect, tmpdir, rule: accepted for older configs and without
+            effect. They chose how predictions are kept and moved, and here only a confusion matrix
+            is; and every score is better when greater.
+
+    Raises:
+        UserError: ``by_epoch``, an interval below 1, or a ``save_best`` that is no score.
+    """
+
+    def __init__(self, dataloader: DataLoader, interval: int = 1,
+                 metric: str | Sequence[str] = 'mIoU', by_epoch: bool = False,
+                 save_best: str | None = None,
+                 class_subsets: Mapping[str, Sequence[int]] | None = None, progress: bool = True,
+                 pre_eval: bool = False, efficient_test: bool = False, gpu_collect: bool = False,
+                 tmpdir: str | None = None, rule: str | None = None):
+        if by_epoch:
+            raise UserError('evaluation.by_epoch=True is not supported: give evaluation.interval '
+                            'in iterations')
+        if interval < 1:
+            raise UserError(f'evaluation.interval is {interval}, expected at least 1 iteration')
+        self.dataloader, self.interval, self.metric = dataloader, interval, metric
+        self.save_best, self.progress = save_best, progress
+        self.class_subsets = dict(class_subsets or {})
+
+    def before_run(self, runner) -> None:
+        if self.save_best:
+            runner.logger.warning(
+                f"evaluation.save_best='{self.save_best}': the best checkpoint is selected with the "
+                'labels of the evaluation set (in domain adaptation target labels), so its score '
+                'there is optimistic; report the last checkpoint, or the score on other images')
+
+    def after_train_iter(self, runner) -> None:
+        if not self.every_n_iters(runner, self.interval):
+            return
+        self._flush_training_log(runner)
+        scores = self.evaluate(runner)
+        if runner.rank != 0:
+            return
+        runner.log_buffer.output.update(eval_iter_num=len(self.dataloader), **scores)
+        runner.log_buffer.ready = True
+        if self.save_best:
+            self._keep_best(runner, scores)
+
+    @staticmethod
+    def _flush_training_log(runner) -> None:
+        """Write the log of this training iteration first: one log line holds one mode's values."""
+        for hook in runner.hooks:
+            if isinstance(hook, LoggerHook):
+                hook.after_train_iter(runner)
+        runner.log_buffer.clear()
+
+    def evaluate(self, runner) -> dict[str, float]:
+        """Test the network; the scores by name, on the first rank."""
+        from mmseg.apis.test import device_of, run_test, world  # which builds on this package
+        if world()[1] > 1:
+            _share_buffers(runner.model)
+        found = run_test(runner.model, self.dataloader, device_of(runner.model),
+                         progress=self.progress)
+        if runner.rank != 0:
+            return {}
+        scores = self.dataloader.dataset.evaluate(found.matrix, metric=self.metric,
+                                                  logger=runner.logger)
+        return {**scores, **further_means(found.matrix, found.groups, self.class_subsets)}
+
+    def _keep_best(self, runner, scores: Mapping[str, float]) -> None:
+        if self.save_best not in scores:
+            raise UserError(f"evaluation.save_best='{self.save_best}' is no score of this "
+                            f'evaluation: {", ".join(k for k in scores if "." not in k)}')
+        runner.meta = runner.meta or {}
+        messages = runner.meta.setdefault('hook_msgs', {})
+        score, step = float(scores[self.save_best]), runner.iter + 1
+        if not score > messages.get('best_score', float('-inf')):
+            return
+        previous = messages.get('best_ckpt')
+        path = os.path.join(runner.work_dir, f'best_{self.save_best}_iter_{step}.pth')
+        messages.update(best_score=score, best_ckpt=path)
+        model = getattr(runner.model, 'module', runner.model)
+        save_checkpoint(path, model, meta={**runner.meta, 'iter': step})
+        if previous and previous != path and os.path.isfile(previous):
+            os.remove(previous)
+        runner.logger.info(f'best {self.save_best} so far: {score:.4f} at iteration {step}')
+
+
+# One hook serves both; older scripts name this one.
+DistEvalHook = EvalHook
+
+
+def _share_buffers(model: torch.nn.Module) -> None:
+    """Give every rank the first one's BatchNorm statistics, so that all test the same network."""
+    for buffer in model.buffers():
+        torch.distributed.broadcast(buffer, 0)

@@ -1,0 +1,91 @@
+"""Pictures of predictions."""
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from mmseg.utils import UserError
+from mmseg.utils.files import write_image
+
+Palette = Sequence[Sequence[int]]
+
+
+def colorize(seg: np.ndarray, palette: Palette) -> np.ndarray:
+    """Class ids (H W) to a BGR uint8 picture (H W 3) in the RGB colours of ``palette``.
+
+    Ids without a colour, such as the ignored 255, become black.
+    """
+    seg = np.asarray(seg)
+    colours = np.zeros((len(palette) + 1, 3), np.uint8)
+    colours[:-1] = np.asarray(palette, np.uint8)[:, ::-1]
+    return colours[np.where((seg < 0) | (seg >= len(palette)), len(palette), seg)]
+
+
+def draw_overlay(img: np.ndarray, seg: np.ndarray, palette: Palette,
+                 opacity: float = 0.5) -> np.ndarray:
+    """Blend the colours of a prediction over its image.
+
+    Args:
+        img: BGR uint8 (H W 3); resized to ``seg`` if its size differs.
+        seg: class ids (H W).
+        palette: one RGB colour (0 ... 255) per class.
+        opacity: 1 shows the colours alone, 0 the image alone.
+
+    Returns:
+        BGR uint8 picture of the size of ``seg``.
+
+    Raises:
+        UserError: opacity outside 0 ... 1.
+    """
+    if not 0 <= opacity <= 1:
+        raise UserError(f'the opacity is {opacity}, expected a number between 0 and 1')
+    colours = colorize(seg, palette)
+    if img.shape[:2] != colours.shape[:2]:
+        img = cv2.resize(img, colours.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return cv2.addWeighted(img, 1 - opacity, colours, opacity, 0)
+
+
+def save_overlay(img: np.ndarray | str, seg: np.ndarray, palette: Palette, opacity: float,
+                 out_file: str) -> None:
+    """Write :func:`draw_overlay` of an image, or of an image file, to ``out_file``.
+
+    Raises:
+        UserError: the image cannot be read, the picture cannot be written or is the image itself.
+    """
+    if isinstance(img, (str, os.PathLike)):
+        if os.path.exists(out_file) and os.path.samefile(img, out_file):
+            raise UserError(f"'{out_file}' is the image itself and would be overwritten: "
+                            'name another output')
+        img = read_image(img)
+    write_image(out_file, draw_overlay(img, seg, palette, opacity))
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """Read an image file as BGR uint8 (H W 3).
+
+    Raises:
+        UserError: the file is missing or is no image.
+    """
+    if not os.path.isfile(path):
+        raise UserError(f"the image '{path}' does not exist")
+    img = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if img is None:
+        raise UserError(f"'{path}' cannot be read as an image: it is damaged or of another format")
+    return img
+
+
+def show_image(img: np.ndarray, title: str = '') -> None:
+    """Show a BGR picture in a window until a key is pressed.
+
+    Raises:
+        UserError: this machine, or this build of OpenCV, has no windows.
+    """
+    try:
+        cv2.imshow(title, img)
+        cv2.waitKey(0)
+    except cv2.error as error:
+        raise UserError('cannot open a window on this machine: write the pictures to a folder '
+                        'instead (--show-dir)') from error

@@ -1,0 +1,84 @@
+"""Reading config files."""
+from __future__ import annotations
+
+import ast
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from mmcv import Config
+
+from .errors import UserError
+from .legacy import update_legacy_cfg
+
+
+def load_config(path: str | os.PathLike | Config, options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config of any age, Python or json.
+
+    Args:
+        path: of the file; a Config that is read already is taken as it is.
+        options: dotted key -> value, e.g. ``{'data.workers_per_gpu': 0}``, put over it.
+
+    Raises:
+        UserError: the file is missing, has a mistake in it, or an option does not fit.
+    """
+    cfg = path if isinstance(path, Config) else _read(path)
+    if options:
+        try:
+            cfg.merge_from_dict(dict(options))
+        except (KeyError, TypeError, IndexError, ValueError) as error:
+            raise UserError(f'the options {dict(options)} do not fit the config: {error}') from error
+    return update_legacy_cfg(cfg)
+
+
+def _read(path: str | os.PathLike) -> Config:
+    if not os.path.isfile(path):
+        raise UserError(f"the config '{path}' does not exist")
+    try:
+        return Config.fromfile(str(path))
+    # a config is code of the user's: whatever it raises is the user's to mend
+    except Exception as error:
+        _release(error)
+        raise UserError(f"the config '{path}' cannot be read: "
+                        f'{type(error).__name__}: {error}') from None
+
+
+def _release(error: Exception) -> None:
+    """Let go of the temporary file that mmcv's reader was using. Its folder is gone by now, of which
+    Python would complain with a traceback."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda unraisable: None
+    try:
+        traceback.clear_frames(error.__traceback__)
+    finally:
+        sys.unraisablehook = hook
+
+
+def parse_options(pairs: list[str] | None) -> dict[str, Any]:
+    """['a.b=1', "c=[1,2]", 'd=text'] -> {'a.b': 1, 'c': [1, 2], 'd': 'text'}.
+
+    A value is read as a Python literal if it is one, ``1,2`` as a list and true/false as a bool, as
+    the lineage's option parser does; anything else is text.
+
+    Raises:
+        UserError: an option without '='.
+    """
+    options = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition('=')
+        if not equals or not key:
+            raise UserError(f"option '{pair}' must have the form key=value")
+        options[key] = _parse_value(value)
+    return options
+
+
+def _parse_value(text: str) -> Any:
+    if text.lower() in ('true', 'false'):
+        return text.lower() == 'true'
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return [_parse_value(part) for part in text.split(',')] if ',' in text else text
+    # a bare 1,2 reads as a tuple; the lineage's option is a list then, and (1,2) stays a tuple
+    return list(value) if isinstance(value, tuple) and not text.lstrip().startswith('(') else value

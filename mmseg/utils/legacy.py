@@ -1,0 +1,77 @@
+"""Configs written for earlier code of the lineage, brought to today's names."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmcv import ConfigDict
+
+RENAMED_TYPES = {'UniHead': 'DAFormerHead'}
+# Keys of early configs that do not change the network.
+DROPPED_KEYS = frozenset({'ema_drop_path_rate'})
+DROPPED_LOSSES = frozenset({'LogitConstraintLoss'})
+# Transforms' arguments that json can only write as lists.
+TUPLE_KEYS = frozenset({'img_scale', 'crop_size', 'ratio_range', 'size', 'stride', 'scale'})
+
+
+def update_legacy_cfg(cfg: Any) -> Any:
+    """Bring an older config, of json or Python, up to date in place, and return it.
+
+    Renames types (``UniHead`` is ``DAFormerHead``, whose fusion has no key ``fusion``), drops
+    ``ema_drop_path_rate`` and losses that no longer exist, turns sizes that json wrote as lists
+    into tuples, and removes training's ``work_dir`` from ``model.train_cfg``. A config of today
+    keeps its meaning.
+
+    Args:
+        cfg: a whole config (mmcv.Config or dict) with ``model`` and perhaps ``data`` and ``uda``.
+    """
+    for key in ('model', 'data', 'uda'):
+        if isinstance(cfg.get(key), Mapping):
+            cfg[key] = ConfigDict(_modern(cfg[key]))
+    model = cfg.get('model') or {}
+    if isinstance(model.get('train_cfg'), Mapping):
+        model['train_cfg'].pop('work_dir', None)
+    return cfg
+
+
+def _modern(value: Any, key: str = '') -> Any:
+    if isinstance(value, Mapping):
+        new = {k: _modern(v, k) for k, v in value.items()
+               if k not in DROPPED_KEYS and not _is_dropped(v)}
+        return _renamed(new) if new.get('type') in RENAMED_TYPES else new
+    if isinstance(value, (list, tuple)):
+        return _modern_sequence([_modern(v) for v in value if not _is_dropped(v)], key, type(value))
+    return value
+
+
+def _renamed(part: dict) -> dict:
+    part['type'] = RENAMED_TYPES[part['type']]
+    fusion = (part.get('decoder_params') or {}).get('fusion_cfg')
+    if fusion is not None:
+        fusion.pop('fusion', None)  # how to join the levels; concatenation is the only way that remained
+    return part
+
+
+def _modern_sequence(items: list, key: str, kind: type) -> list | tuple:
+    if key in TUPLE_KEYS and items:
+        if all(isinstance(item, (int, float)) for item in items):
+            return tuple(items)
+        if all(isinstance(item, list) for item in items):
+            return [tuple(item) for item in items]
+    return kind(items)
+
+
+def _is_dropped(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get('type') in DROPPED_LOSSES
+
+
+def without_pretrained(model_cfg: Mapping) -> ConfigDict:
+    """A network's config for testing: its checkpoint brings all weights, so none of the
+    pre-trained ones has to be there."""
+    model = ConfigDict(model_cfg)
+    model['pretrained'] = None
+    for part in ('init_cfg', 'train_cfg'):
+        model.pop(part, None)
+    model['backbone'] = {k: v for k, v in model['backbone'].items()
+                         if k not in ('pretrained', 'init_cfg')}
+    return model
