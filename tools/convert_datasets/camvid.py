@@ -1,0 +1,59 @@
+"""Class statistics of CamVid, for rare class sampling. The labels themselves are used as they are.
+
+    python tools/convert_datasets/camvid.py data/camvid
+
+It counts the classes of the source's labels (day/labels, or trainannot in the SegNet tutorial's layout) and
+writes the three statistics files to the data root, or with -o to another folder, which the config then names
+in rare_class_sampling.stats_dir.
+"""
+from __future__ import annotations
+
+import argparse
+import os.path as osp
+from functools import partial
+
+from mmseg.datasets.camvid import CamVidDataset
+from mmseg.datasets.class_stats import label_stats
+from mmseg.datasets.files import find_files, require_dir
+from mmseg.datasets.pipelines.loading import check_label_values, read_label, remap_label
+from mmseg.datasets.preparation import run_all, save_stats
+from mmseg.utils import UserError, one_line_errors
+
+LABEL_DIRS = ('day/labels', 'trainannot')
+
+
+def stats_of_label(path: str, root: str) -> dict:
+    """The statistics of one label map, ``path`` relative to ``root``."""
+    ignored = dict.fromkeys(CamVidDataset.IGNORED_IDS, 255)
+    label = remap_label(read_label(osp.join(root, path)), ignored, False)
+    check_label_values(label, len(CamVidDataset.CLASSES), 255, path)
+    return label_stats(label, path)
+
+
+def find_label_dir(root: str, wanted: str | None) -> str:
+    """The folder of the source's labels, relative to ``root``."""
+    require_dir(root, 'data root')
+    for folder in [wanted] if wanted else LABEL_DIRS:
+        if osp.isdir(osp.join(root, folder)):
+            return folder
+    raise UserError(f"no {wanted or ' and no '.join(LABEL_DIRS)} in {root}: name the folder of the "
+                    'source labels with --label-dir')
+
+
+@one_line_errors
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('camvid_path', help='the data root')
+    parser.add_argument('--label-dir', help=f'folder of the labels (default: {" or ".join(LABEL_DIRS)})')
+    parser.add_argument('-o', '--out-dir', help='folder of the statistics (default: the data root)')
+    parser.add_argument('--nproc', type=int, default=4, help='processes (default: %(default)s)')
+    args = parser.parse_args()
+    root, folder = args.camvid_path, find_label_dir(args.camvid_path, args.label_dir)
+    paths = [osp.join(folder, name) for name in find_files(osp.join(root, folder), '.png', 'label')]
+    stats = run_all(partial(stats_of_label, root=root), paths, args.nproc, 'label maps')
+    out_dir = args.out_dir or root
+    print(f'class statistics of {save_stats(out_dir, stats)} labels in {out_dir}')
+
+
+if __name__ == '__main__':
+    main()
