@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments import CONFIG_DIR, generate_experiment_cfgs, list_experiments, resolve
+from mmseg.utils import UserError
+from mmseg.utils.experiment import EntropyBalance, describe, render
+
+NAMES = json.loads((Path(__file__).parents[1] / 'data' / 'experiment_names.json').read_text())
+THINGS = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
+
+
+def by_name(table: int, part: str) -> dict:
+    """The only config of seed 0 in ``table`` whose name starts with ``part``."""
+    found = [c for c in generate_experiment_cfgs(table)
+             if c['name'].startswith(part) and c['name'].endswith('_s0')]
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize('table', NAMES)
+def test_names_are_those_of_the_lineage(table):
+    assert [cfg['name'] for cfg in generate_experiment_cfgs(int(table))] == NAMES[table]
+
+
+def test_names_within_a_table_differ():
+    for table, _, count in list_experiments():
+        names = [cfg['name'] for cfg in generate_experiment_cfgs(table)]
+        assert len(set(names)) == len(names) == count
+
+
+def test_budget_and_optimizer_of_the_lineage():
+    cfg = resolve(by_name(8, 'cs2acdc'))
+    assert cfg['runner'] == dict(type='IterBasedRunner', max_iters=40000)
+    assert cfg['checkpoint_config'] == dict(by_epoch=False, interval=40000, max_keep_ckpts=1)
+    assert cfg['evaluation']['interval'] == 4000 and cfg['evaluation']['metric'] == 'mIoU'
+    assert cfg['data']['samples_per_gpu'] == 2 and cfg['n_gpus'] == 1 and cfg['seed'] == 0
+    assert cfg['optimizer'] == dict(
+        type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01,
+        paramwise_cfg=dict(custom_keys=dict(
+            head=dict(lr_mult=10.0), pos_block=dict(decay_mult=0.0), norm=dict(decay_mult=0.0))))
+    assert cfg['optimizer_config'] is None
+    assert cfg['lr_config'] == dict(policy='poly', warmup='linear', warmup_iters=1500,
+                                    warmup_ratio=1e-6, power=1.0, min_lr=0.0, by_epoch=False)
+
+
+def test_resnet_decays_its_norms():
+    assert by_name(1, 'gta2cs_dacs_dlv2red')['optimizer']['paramwise_cfg']['custom_keys'] == dict(
+        head=dict(lr_mult=10.0))
+
+
+def test_without_warmup():
+    assert 'warmup' not in resolve(by_name(4, 'gta2cs_dacs_segformer'))['lr_config']
+
+
+@pytest.mark.parametrize('method, alpha, weight, classes, ratio, rows, temperature', [
+    ('dacs_rcsinf', 0.99, 0, None, None, (0, 0), float('inf')),
+    ('dacs_rcs001', 0.99, 0, None, None, (0, 0), 0.01),
+    ('dacs_fd_', 0.99, 0.005, None, None, (0, 0), None),
+    ('dacs_fdthings_segformer', 0.99, 0.005, THINGS, 0.75, (0, 0), None),
+    ('dacs_fdthings_rcs001', 0.99, 0.005, THINGS, 0.75, (0, 0), 0.01),
+    ('dacs_a999_fdthings_rcs001_cpl_segformer', 0.999, 0.005, THINGS, 0.75, (15, 120), 0.01),
+])
+def test_what_the_ingredients_of_daformer_stand_for(method, alpha, weight, classes, ratio, rows,
+                                                    temperature):
+    cfg = resolve(by_name(5, f'gta2cs_{method}'))
+    uda = cfg['uda']
+    assert uda['alpha'] == alpha and uda['pseudo_threshold'] == 0.968
+    assert uda['imnet_feature_dist_lambda'] == weight
+    assert uda['imnet_feature_dist_classes'] == classes
+    assert uda['imnet_feature_dist_scale_min_ratio'] == ratio
+    assert (uda['pseudo_weight_ignore_top'], uda['pseudo_weight_ignore_bottom']) == rows
+    assert 'entropy_balance' not in uda
+    sampling = cfg['data']['train'].get('rare_class_sampling')
+    assert sampling == (None if temperature is None else dict(
+        min_pixels=3000, class_temp=temperature, min_crop_ratio=0.5))
+
+
+@pytest.mark.parametrize('method, data', [
+    ('source-only', 'gta_to_cityscapes_512x512'), ('target-only', 'cityscapes_half_512x512'),
+    ('dacs', 'uda_gta_to_cityscapes_512x512')])
+def test_data_of_each_method(method, data):
+    cfg = by_name(1, f'gta2cs_{method}_segformer')
+    assert f'_base_/datasets/{data}.py' in cfg['_base_']
+    assert ('uda' in resolve(cfg)) == (method == 'dacs')
+
+
+def test_networks_of_table_100_are_those_of_their_names():
+    kinds = {name: resolve({**cfg, '_base_': [cfg['_base_'][1]]})['model']
+             for cfg in generate_experiment_cfgs(100) for name in [cfg['name_architecture']]}
+    assert {name: model['backbone']['type'] for name, model in kinds.items()} == {
+        'dlv2red_r101v1c': 'ResNetV1c', 'dlv3p_nodbn_r101v1c': 'ResNetV1c',
+        'da_nodbn_r101v1c': 'ResNetV1c', 'segformer_mitb5': 'mit_b5',
+        'isa_nodbn_r101v1c': 'ResNetV1c', 'dlv2red_r50v1c': 'ResNetV1c',
+        'dlv2red_s50': 'ResNeSt', 'dlv2red_s101': 'ResNeSt', 'dlv2red_s200': 'ResNeSt',
+        'dlv2red_x50-32': 'ResNeXt', 'dlv2red_x101-32': 'ResNeXt', 'segformer_mitb4': 'mit_b4',
+        'segformer_mitb3': 'mit_b3', 'sfa_dlv3p_nodbn_mitb5-del': 'mit_b5',
+        'segformer_r101v1c': 'ResNetV1c', 'daformer_conv1_mitb5': 'mit_b5',
+        'daformer_isa_mitb5': 'mit_b5', 'daformer_sepaspp_bottleneck_mitb5': 'mit_b5',
+        'daformer_aspp_mitb5': 'mit_b5', 'daformer_sepaspp_mitb5': 'mit_b5',
+        'upernet_mitb5': 'mit_b5', 'upernet_ch256_mitb5': 'mit_b5'}
+    assert kinds['dlv2red_x101-32']['backbone']['depth'] == 101
+    assert kinds['dlv2red_s200']['pretrained'] == 'open-mmlab://resnest200'
+    for name, model in kinds.items():
+        assert ('neck' in model) == (name == 'sfa_dlv3p_nodbn_mitb5-del')
+        head = model['decode_head']
+        if name.split('_')[-2] == 'nodbn':
+            assert head['norm_cfg'] is None
+        elif head['type'] != 'DLV2Head':
+            assert head['norm_cfg']['type'] == 'BN'
+
+
+def test_startup_tests_run_two_iterations_and_evaluate_once():
+    for table in (100, 101, 120):
+        for cfg in generate_experiment_cfgs(table):
+            assert cfg['runner']['max_iters'] == cfg['evaluation']['interval'] == 2
+
+
+def test_released_ebda():
+    cfg = resolve(generate_experiment_cfgs(20)[0])
+    assert cfg['uda']['entropy_balance'] == dict(
+        type='EntropyBalanceLoss', target=0.4, loss_weight=0.1)
+    assert (cfg['runner']['max_iters'], cfg['data']['samples_per_gpu'], cfg['seed']) == (50000, 1, 0)
+    assert cfg['evaluation'] == {**cfg['evaluation'], 'interval': 2000, 'save_best': 'mIoU'}
+
+
+def test_fair_twin_differs_from_daformer_by_the_entropy_balance_alone():
+    for daformer, ebda in zip(generate_experiment_cfgs(8), generate_experiment_cfgs(21)):
+        assert ebda['uda'].pop('entropy_balance')['target'] == 0.4
+        for cfg in (daformer, ebda):
+            for key in ('name', 'name_uda', 'exp'):
+                del cfg[key]
+        assert daformer == ebda
+
+
+def test_ablation_has_the_baseline_the_grid_and_the_running_quantile():
+    balances = [cfg['uda'].get('entropy_balance') for cfg in generate_experiment_cfgs(23)]
+    assert balances[0] is None
+    assert [(b['target'], b['loss_weight']) for b in balances[1:-1]] == [
+        (h, w) for h in (0.2, 0.4, 0.6, 0.8) for w in (0.05, 0.1, 0.2)]
+    assert balances[-1]['target'] == dict(type='RunningQuantile', quantile=0.6, momentum=0.9999)
+
+
+@pytest.mark.parametrize('table', [900, 901])
+def test_small_benchmarks_compare_like_with_like(table):
+    cfgs = generate_experiment_cfgs(table)
+    assert len(cfgs) == 4 * 3
+    for key in ('runner', 'optimizer', 'model', 'lr_config'):
+        assert all(cfg[key] == cfgs[0][key] for cfg in cfgs)
+    assert len({cfg.get('load_from') for cfg in cfgs}) == 1
+    assert len({cfg['data']['samples_per_gpu'] for cfg in cfgs}) == 1
+
+
+def test_camvid_has_eleven_classes():
+    assert all(cfg['model']['decode_head']['num_classes'] == 11 for cfg in generate_experiment_cfgs(901))
+
+
+def test_configs_of_two_calls_share_nothing():
+    first = generate_experiment_cfgs(21)
+    first[0]['uda']['entropy_balance']['target'] = 9
+    first[0]['model']['backbone']['type'] = 'other'
+    second = generate_experiment_cfgs(21)
+    assert second[0]['uda']['entropy_balance']['target'] == 0.4
+    assert second[1]['model']['backbone']['type'] == 'mit_b5'
+
+
+def test_configs_are_plain_json_and_their_base_files_exist():
+    for table, _, _ in list_experiments():
+        for cfg in generate_experiment_cfgs(table):
+            assert json.loads(json.dumps(cfg)) == cfg
+            for file in cfg['_base_']:
+                assert (CONFIG_DIR / file).is_file()
+
+
+def test_unknown_table_lists_the_ids():
+    with pytest.raises(UserError, match='no experiment 9: known are 1, 2, .* 901'):
+        generate_experiment_cfgs(9)
+
+
+@pytest.mark.parametrize('settings, message', [
+    (dict(bach_size=3), "field of an experiment 'bach_size': did you mean 'batch_size'"),
+    (dict(architecture='daformer_sepasp'), "did you mean 'daformer_sepaspp'"),
+    (dict(architecture='dlv2red', backbone='mitb5'), "unknown backbone of 'dlv2red' 'mitb5'"),
+    (dict(source='acdc'), 'unknown pair of domains'),
+    (dict(uda='dacs_fdthing'), "did you mean 'dacs_fdthings'"),
+    (dict(uda='source-only', rcs_temperature=0.01), 'no rare class sampling'),
+    (dict(uda='target-only', entropy_balance=EntropyBalance()), 'no entropy balance'),
+    (dict(source='synthia'), "no data for 'source-only' of syn2cs"),
+])
+def test_wrong_descriptions_are_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        describe(**settings)
+
+
+def test_entropy_balance_has_one_target():
+    with pytest.raises(UserError, match='either a target or a quantile'):
+        EntropyBalance(target=0.4, quantile=0.6)
+
+
+def test_start_of_a_run_can_be_given():
+    assert render(describe(load_from='start.pth'), 1)['load_from'] == 'start.pth'
+    assert 'load_from' not in render(describe(), 1)
+
+
+def test_missing_base_file_is_named():
+    with pytest.raises(UserError, match='nowhere.py'):
+        resolve({'_base_': ['_base_/nowhere.py']})

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import run_experiments
+from mmseg.utils import UserError, one_line_errors
+
+TOY = 'configs/toy/streets_test.py'
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Replaces tools.train by a program that notes its arguments and fails on names in ``failing``."""
+    program, package = ModuleType('tools.train'), ModuleType('tools')
+    program.calls, program.failing = [], {}
+
+    @one_line_errors
+    def main(argv):
+        program.calls.append(argv)
+        name = json.loads(Path(argv[0]).read_text())['name']
+        if name in program.failing:
+            raise program.failing[name]
+
+    program.main = main
+    package.train = program
+    monkeypatch.setitem(sys.modules, 'tools', package)
+    monkeypatch.setitem(sys.modules, 'tools.train', program)
+    monkeypatch.setattr(run_experiments, 'train_apart', run_experiments.train)
+    return program
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run the program with work dirs in tmp_path; gives (exit code, output, errors)."""
+    def call(*argv):
+        with pytest.raises(SystemExit) as end:
+            run_experiments.main([*map(str, argv), '--work-dirs', str(tmp_path / 'work')])
+        return end.value.code, *capsys.readouterr()
+    monkeypatch.chdir(Path(run_experiments.__file__).parent)
+    return call
+
+
+def test_list_prints_every_table(run):
+    code, out, _ = run('--list')
+    assert code == 0
+    assert '  21  EBDA: Cityscapes to ACDC at the budget of DAFormer (40k of batch 2) (3 runs)' in out
+    assert len(out.splitlines()) == 18
+
+
+def test_dry_run_prints_config_and_difference_and_writes_nothing(run, tmp_path, trained):
+    code, out, _ = run('--exp', 120, '--dry-run')
+    assert code == 0 and not trained.calls and not list(tmp_path.iterdir())
+    assert "entropy_balance=dict(" in out
+    assert '~ runner' not in out and '+ runner.max_iters = 2' in out
+    assert '~ uda.pseudo_weight_ignore_bottom = 120 (was 0)' in out
+
+
+def test_dry_run_of_a_file_compares_with_its_base(run, trained):
+    _, out, _ = run('--config', TOY, '--dry-run', '--options', 'seed=7')
+    difference = out[out.index('# difference'):]
+    assert '~ runner.max_iters = 4 (was 600)' in difference
+    assert '~ seed = 7 (was 0)' in difference
+    assert 'uda.alpha' not in difference
+
+
+def test_config_runs_in_a_folder_of_its_own(run, tmp_path, trained):
+    for _ in range(2):
+        assert run('--config', TOY)[0] == 0
+    folders = sorted((tmp_path / 'work' / 'local-basic').iterdir())
+    assert len(folders) == 2
+    for folder in folders:
+        cfg = json.loads((folder / f'{folder.name}.json').read_text())
+        assert cfg['work_dir'] == str(folder) and '_base_' not in cfg
+        assert '_streets_test_' in folder.name
+    assert sorted(argv[0] for argv in trained.calls) == [str(f / f'{f.name}.json') for f in folders]
+
+
+def test_failed_run_is_reported_and_the_others_go_on(run, trained):
+    names = [cfg['name'] for cfg in run_experiments.generate_experiment_cfgs(22)]
+    trained.failing = {names[1]: UserError('no such data'), names[3]: RuntimeError('a\nbug')}
+    code, out, err = run('--exp', 22)
+    assert code == 1 and len(trained.calls) == 6
+    assert f'[6/6] {names[5]}' in out and '4 of 6 runs finished' in out
+    errors = [line for line in err.splitlines() if line.startswith('error: ')]
+    assert len(errors) == 2
+    assert names[1] in errors[0] and errors[0].endswith(': no such data')
+    assert names[3] in errors[1] and errors[1].endswith(': RuntimeError: a bug')
+    assert 'Traceback' in err
+
+
+def test_resume_goes_on_in_the_same_folder(run, tmp_path, trained):
+    run('--config', TOY, '--options', 'seed=5')
+    folder = next((tmp_path / 'work' / 'local-basic').iterdir())
+    (folder / 'latest.pth').write_bytes(b'')
+    (folder / 'now.log.json').write_text('{}')
+    before = sorted(folder.iterdir())
+    assert run('--resume', folder)[0] == 0
+    config = folder / f'{folder.name}.json'
+    assert trained.calls[-1] == [str(config), '--resume-from', str(folder / 'latest.pth')]
+    assert sorted(folder.iterdir()) == before
+    assert json.loads(config.read_text())['seed'] == 5
+
+    assert run('--config', TOY, '--resume', folder)[0] == 0
+    assert trained.calls[-1][0] == str(config.with_name(f'{config.stem}_2.json'))
+    assert json.loads(config.read_text())['seed'] == 5
+
+
+@pytest.mark.parametrize('argv, message', [
+    (['--exp', '19'], 'error: there is no experiment 19: known are 1, 2,'),
+    (['--config', 'configs/none.py'], "error: the config 'configs/none.py' does not exist"),
+    (['--config', TOY, '--options', 'runer.max_iters=3'], "did you mean 'runner'"),
+    (['--config', TOY, '--options', 'seed.x=3'], 'error: the options '),
+    (['--config', TOY, '--options', 'seed'], "error: option 'seed' must have the form key=value"),
+    (['--config', TOY, '--data-root', 'nowhere=x'], "no data set lies below 'nowhere'"),
+    (['--config', TOY, '--data-root', 'data'], 'expected OLD=NEW'),
+    (['--resume', 'nowhere'], "there is no folder 'nowhere'"),
+    (['--resume', 'configs'], 'has 0 config files'),
+])
+def test_mistakes_end_in_one_line(run, trained, argv, message):
+    code, _, err = run(*argv)
+    assert code == 1 and not trained.calls
+    assert message in err and err.count('\n') == 1 and err.startswith('error: ')
+
+
+def test_resume_without_checkpoint(run, tmp_path, trained):
+    run('--config', TOY)
+    folder = next((tmp_path / 'work' / 'local-basic').iterdir())
+    code, _, err = run('--resume', folder)
+    assert code == 1 and 'has no checkpoint' in err
+
+
+def test_resume_of_another_experiment_is_refused(run, tmp_path, trained):
+    run('--config', TOY)
+    folder = next((tmp_path / 'work' / 'local-basic').iterdir())
+    (folder / 'latest.pth').write_bytes(b'')
+    code, _, err = run('--exp', 120, '--resume', folder)
+    assert code == 1 and "is 'streets_test', which is not what" in err
+
+
+def test_damaged_config_is_named(run, tmp_path):
+    path = tmp_path / 'broken.py'
+    path.write_text('model = dict(')
+    code, _, err = run('--config', path)
+    assert code == 1 and err.startswith(f"error: the config '{path}' cannot be read")
+    assert err.count('\n') == 1
+
+
+def test_data_roots_below_a_folder_move():
+    cfg = dict(data_root='data/a', data=dict(val=[dict(data_root='data/a/b')], test=(dict(
+        data_root='database/c'),)))
+    assert run_experiments.with_data_root(cfg, 'data/a=/x') == dict(
+        data_root='/x', data=dict(val=[dict(data_root='/x/b')], test=(dict(
+            data_root='database/c'),)))
+
+
+def test_differences():
+    lines = run_experiments.differences(dict(a=dict(b=1, c={}), d=2), dict(a=dict(b=3, c={}), e=4))
+    assert lines == ['~ a.b = 3 (was 1)', '- d (was 2)', '+ e = 4']
