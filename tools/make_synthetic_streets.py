@@ -1,0 +1,51 @@
+"""Generate street scenes with labels: the clear ones laid out as Cityscapes, the adverse as ACDC.
+
+    python tools/make_synthetic_streets.py data/streets --train 400 --val 60 --size 256x128
+"""
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from mmseg.datasets.synthetic import write_streets  # noqa: E402
+from mmseg.utils import UserError, one_line_errors  # noqa: E402
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(width, height) of a text like 256x128."""
+    found = re.fullmatch(r'(\d+)[x×](\d+)', text.strip().lower())
+    if not found:
+        raise UserError(f"--size must be WIDTHxHEIGHT such as 256x128, got '{text}'")
+    return int(found[1]), int(found[2])
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('out', help='folder to write to; a run that was cut off goes on')
+    parser.add_argument('--train', type=int, default=400, help='training images of each domain')
+    parser.add_argument('--val', type=int, default=60, help='validation images of each domain')
+    parser.add_argument('--test', type=int, help='adverse test images without labels (default: --val)')
+    parser.add_argument('--size', default='256x128', help='WIDTHxHEIGHT in pixels')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--nproc', type=int, default=0, help='processes, 0 = one for each core')
+    parser.add_argument('--references', action='store_true',
+                        help='also write the clear picture of each adverse place, as ACDC has them')
+    return parser.parse_args(argv)
+
+
+@one_line_errors
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and write the streets."""
+    args = parse_args(argv)
+    write_streets(args.out, args.train, args.val, args.test, parse_size(args.size), args.seed,
+                  args.nproc, args.references)
+    print(f'{args.out}: cityscapes/ (clear) and acdc/ (fog, night, rain, snow)')
+
+
+if __name__ == '__main__':
+    main()
