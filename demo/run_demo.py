@@ -34,7 +34,7 @@ def config_file(name: str) -> str:
 
 def newest_run(name: str) -> Path | None:
     """The folder of the last run of a config, ``<date>_<name>_<id>``."""
-    return max(RUNS.glob(f'*_{name}_*'), default=None)
+    return max(RUNS.glob(f'*_{name}_*'), key=lambda folder: folder.stat().st_mtime, default=None)
 
 
 def data_steps() -> list[Step]:
