@@ -1,6 +1,9 @@
 """EBDA from CamVid's daylight sequences to its dusk sequence (real photographs, 11 classes).
 
-The data lie in data/camvid; `--data-root data/camvid=DIR` names another place.
+The data lie in data/camvid, with the class statistics of `python tools/convert_datasets/camvid.py
+data/camvid`. `--data-root data/camvid=DIR` names another place; for one that is read-only let the
+converter write elsewhere (`-o STATS`) and add `--options
+data.train.rare_class_sampling.stats_dir=STATS`.
 
 Command:  python run_experiments.py --config configs/camvid/camvid_day2dusk_ebda_mitb0_s0.py
 Score:    see docs/results.md for what was measured.

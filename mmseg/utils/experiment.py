@@ -111,10 +111,15 @@ DOMAINS = {
     ('gta', 'cityscapes'): Domains(
         'gta2cs', 'uda_gta_to_cityscapes_512x512.py', 'gta_to_cityscapes_512x512.py',
         'cityscapes_half_512x512.py'),
-    ('synthia', 'cityscapes'): Domains('syn2cs', 'uda_synthia_to_cityscapes_512x512.py'),
-    ('cityscapes', 'acdc'): Domains('cs2acdc', 'uda_cityscapes_to_acdc_512x512.py'),
+    ('synthia', 'cityscapes'): Domains(
+        'syn2cs', 'uda_synthia_to_cityscapes_512x512.py', 'synthia_to_cityscapes_512x512.py',
+        'cityscapes_half_512x512.py'),
+    ('cityscapes', 'acdc'): Domains(
+        'cs2acdc', 'uda_cityscapes_to_acdc_512x512.py', 'cityscapes_to_acdc_512x512.py',
+        'acdc_half_512x512.py'),
     ('cityscapes', 'darkzurich'): Domains(
-        'cs2dzur', 'uda_cityscapes_to_darkzurich_512x512.py'),
+        'cs2dzur', 'uda_cityscapes_to_darkzurich_512x512.py',
+        'cityscapes_to_darkzurich_512x512.py'),
     ('clear_streets', 'adverse_streets'): Domains(
         'streets', 'uda_streets_256x128.py', 'streets_source_256x128.py',
         'streets_target_256x128.py', min_pixels=200),

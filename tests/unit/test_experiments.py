@@ -7,7 +7,7 @@ import pytest
 
 from experiments import CONFIG_DIR, generate_experiment_cfgs, list_experiments, resolve
 from mmseg.utils import UserError
-from mmseg.utils.experiment import EntropyBalance, describe, render
+from mmseg.utils.experiment import DOMAINS, EntropyBalance, describe, render
 
 NAMES = json.loads((Path(__file__).parents[1] / 'data' / 'experiment_names.json').read_text())
 THINGS = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
@@ -167,6 +167,12 @@ def test_configs_of_two_calls_share_nothing():
     assert second[1]['model']['backbone']['type'] == 'mit_b5'
 
 
+def test_data_of_every_pair_of_domains_exist():
+    for domains in DOMAINS.values():
+        for file in filter(None, (domains.uda, domains.source_only, domains.target_only)):
+            assert (CONFIG_DIR / '_base_' / 'datasets' / file).is_file()
+
+
 def test_configs_are_plain_json_and_their_base_files_exist():
     for table, _, _ in list_experiments():
         for cfg in generate_experiment_cfgs(table):
@@ -188,7 +194,8 @@ def test_unknown_table_lists_the_ids():
     (dict(uda='dacs_fdthing'), "did you mean 'dacs_fdthings'"),
     (dict(uda='source-only', rcs_temperature=0.01), 'no rare class sampling'),
     (dict(uda='target-only', entropy_balance=EntropyBalance()), 'no entropy balance'),
-    (dict(source='synthia'), "no data for 'source-only' of syn2cs"),
+    (dict(source='cityscapes', target='darkzurich', uda='target-only'),
+     "no data for 'target-only' of cs2dzur"),
 ])
 def test_wrong_descriptions_are_refused(settings, message):
     with pytest.raises(UserError, match=message):

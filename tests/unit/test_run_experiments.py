@@ -152,10 +152,10 @@ def test_damaged_config_is_named(run, tmp_path):
 
 def test_data_roots_below_a_folder_move():
     cfg = dict(data_root='data/a', data=dict(val=[dict(data_root='data/a/b')], test=(dict(
-        data_root='database/c'),)))
+        data_root='data/ab'),)))
     assert run_experiments.with_data_root(cfg, 'data/a=/x') == dict(
         data_root='/x', data=dict(val=[dict(data_root='/x/b')], test=(dict(
-            data_root='database/c'),)))
+            data_root='data/ab'),)))
 
 
 def test_differences():
