@@ -5,8 +5,8 @@ interrupted demo goes on where it was; ``make clean-demo`` starts afresh.
 """
 from __future__ import annotations
 
+import json
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -19,13 +19,13 @@ from mmseg.utils import UserError, one_line_errors
 ROOT = Path(__file__).resolve().parent.parent
 STREETS = Path('data/streets')
 RUNS = OUT / 'local-basic'
+PICTURE = OUT / 'overlay.png'
 METHODS = {
     'source only': 'streets_source_mitb0_s0',
     'DAFormer': 'streets_daformer_mitb0_s0',
     'EBDA': 'streets_ebda_mitb0_s0',
 }
 PROCESSES = str(os.cpu_count() or 1)
-MIOU = re.compile(r'mIoU\D+?(\d+(?:\.\d+)?)')
 
 
 def config_file(name: str) -> str:
@@ -38,13 +38,15 @@ def newest_run(name: str) -> Path | None:
 
 
 def data_steps() -> list[Step]:
+    scenes = ['--train', '400', '--val', '60', '--size', '256x128', '--seed', '0']
     return [
-        Step('make_streets', [
-            sys.executable, 'tools/make_synthetic_streets.py', str(STREETS), '--train', '200',
-            '--val', '40', '--size', '512x256', '--seed', '0', '--nproc', PROCESSES]),
-        Step('convert_streets', [
-            sys.executable, 'tools/convert_datasets/cityscapes.py', str(STREETS / 'cityscapes'),
-            '--nproc', PROCESSES]),
+        Step('make_streets',
+             [sys.executable, 'tools/make_synthetic_streets.py', str(STREETS), *scenes, '--nproc', PROCESSES],
+             result=f'{STREETS}/acdc/rgb_anon/*/val/*/*.png'),
+        Step('convert_streets',
+             [sys.executable, 'tools/convert_datasets/cityscapes.py', str(STREETS / 'cityscapes'),
+              '--nproc', PROCESSES],
+             result=f'{STREETS}/cityscapes/sample_class_stats.json'),
     ]
 
 
@@ -53,11 +55,13 @@ def train_step(name: str) -> Step:
     run_dir = newest_run(name)
     begun = run_dir is not None and (run_dir / 'latest.pth').is_file()
     return Step(f'train_{name}', [*program, '--config', config_file(name)],
-                [*program, '--resume', str(run_dir)] if begun else None)
+                result=f'{RUNS}/*_{name}_*/latest.pth',
+                resume_command=[*program, '--resume', str(run_dir)] if begun else None)
 
 
 def test_step(name: str) -> Step:
-    return Step(f'test_{name}', ['sh', 'test.sh', str(newest_run(name))])
+    run_dir = newest_run(name)
+    return Step(f'test_{name}', ['sh', 'test.sh', str(run_dir)], result=f'{run_dir}/eval_latest_*.json')
 
 
 def picture_step() -> Step:
@@ -65,16 +69,16 @@ def picture_step() -> Step:
     image = min(STREETS.glob('acdc/rgb_anon/*/val/*/*.png'))
     return Step('picture', [
         sys.executable, '-m', 'demo.image_demo', str(image), str(run_dir / f'{run_dir.name}.json'),
-        str(run_dir / 'latest.pth'), '--out', str(OUT / 'overlay.png')])
+        str(run_dir / 'latest.pth'), '--out', str(PICTURE)], result=str(PICTURE))
 
 
 def target_miou(name: str) -> float:
-    """The mIoU (%) that the test printed, on the target's validation images."""
-    step = test_step(name)
-    found = MIOU.findall(step.log.read_text(encoding='utf-8', errors='replace'))
-    if not found:
-        raise UserError(f'no mIoU in {step.log}: remove {step.record_file} and run the demo again')
-    return float(found[-1])
+    """The mIoU (%) on the target's validation images, from the scores that the test has kept."""
+    scores = max(newest_run(name).glob('eval_latest_*.json'), default=None)
+    if scores is None:
+        record = test_step(name).record_file
+        raise UserError(f'the scores of {name} are gone: remove {record} and run the demo again')
+    return 100 * json.loads(scores.read_text(encoding='utf-8'))['scores']['mIoU']
 
 
 def comparison(training_seconds: dict[str, float]) -> PrettyTable:
@@ -98,7 +102,7 @@ def main() -> None:
         number += 2
     elapsed += run(picture_step(), total, total)
     print(f'\n{comparison(training)}')
-    print(f'picture: {OUT / "overlay.png"}; all steps together took {elapsed / 60:.1f} min on '
+    print(f'picture: {PICTURE}; all steps together took {elapsed / 60:.1f} min on '
           f'{PROCESSES} CPU cores')
 
 

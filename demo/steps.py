@@ -27,10 +27,12 @@ class Step:
     Args:
         name: of its files.
         command: as typed, from the repository's root.
+        result: pattern of what it makes; if all of it was removed, the step is to be done again.
         resume_command: used instead if this very step was begun before and did not finish.
     """
     name: str
     command: list[str]
+    result: str
     resume_command: list[str] | None = None
 
     @property
@@ -53,7 +55,8 @@ class Step:
             record = json.loads(self.record_file.read_text(encoding='utf-8'))
         except FileNotFoundError:
             return None
-        return record if record['fingerprint'] == self.fingerprint() else None
+        lost = record['finished'] and not any(Path().glob(self.result))
+        return None if lost or record['fingerprint'] != self.fingerprint() else record
 
     def remember(self, finished: bool, seconds: float) -> None:
         self.record_file.parent.mkdir(parents=True, exist_ok=True)
@@ -124,9 +127,8 @@ def follow(command: list[str], log_file: Path) -> int:
     """Run a command, append its output to the log and show its newest line; returns its exit code."""
     log_file.parent.mkdir(parents=True, exist_ok=True)
     status = StatusLine()
-    # programs started by test.sh find the Python of this process
-    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ.get("PATH", os.defpath)}'
-    env = dict(os.environ, PYTHONUNBUFFERED='1', PATH=path)
+    # test.sh takes PYTHON, which the caller of make may have set to the one that made .venv
+    env = dict(os.environ, PYTHONUNBUFFERED='1', PYTHON=sys.executable)
     with open(log_file, 'ab') as log, subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env=env) as process:

@@ -28,16 +28,25 @@ def runs(tmp_path) -> int:
 
 
 def test_a_finished_step_is_not_repeated(tmp_path, capsys):
-    step = Step('append', program(APPEND))
+    step = Step('append', program(APPEND), 'runs')
     first = run(step, 1, 2)
     assert run(step, 1, 2) == pytest.approx(first)
     assert runs(tmp_path) == 1
     assert 'finished earlier' in capsys.readouterr().out
 
 
+def test_a_step_whose_result_was_removed_is_done_again(tmp_path):
+    step = Step('append', program(APPEND), 'runs')
+    run(step, 1, 1)
+    (tmp_path / 'runs').unlink()
+    assert step.record() is None
+    run(step, 1, 1)
+    assert runs(tmp_path) == 1
+
+
 def test_another_command_of_the_same_name_is_run(tmp_path):
-    run(Step('append', program(APPEND)), 1, 1)
-    run(Step('append', program(APPEND + ';1')), 1, 1)
+    run(Step('append', program(APPEND), 'runs'), 1, 1)
+    run(Step('append', program(APPEND + ';1'), 'runs'), 1, 1)
     assert runs(tmp_path) == 2
 
 
@@ -46,19 +55,19 @@ def test_a_changed_config_is_run_again(tmp_path):
     config.parent.mkdir()
     for text in ('a = 1', 'a = 1', 'a = 2'):
         config.write_text(text)
-        run(Step('append', [*program(APPEND), 'configs/c.py']), 1, 1)
+        run(Step('append', [*program(APPEND), 'configs/c.py'], 'runs'), 1, 1)
     assert runs(tmp_path) == 2
 
 
 def test_a_failed_step_names_its_last_line_and_its_log(tmp_path):
-    step = Step('bad', program("import sys; print('fine'); sys.exit('error: no such folder')"))
+    step = Step('bad', program("import sys; print('fine'); sys.exit('error: no such folder')"), '*')
     with pytest.raises(UserError, match=r'bad failed: error: no such folder .*logs/bad\.log'):
         run(step, 1, 1)
     assert (tmp_path / step.log).read_text() == 'fine\nerror: no such folder\n'
 
 
 def test_a_step_cut_short_goes_on_by_its_resume_command(tmp_path):
-    step = Step('train', program("raise SystemExit('killed')"), program(APPEND))
+    step = Step('train', program("raise SystemExit('killed')"), 'runs', program(APPEND))
     with pytest.raises(UserError):
         run(step, 1, 1)
     run(step, 1, 1)
@@ -66,7 +75,7 @@ def test_a_step_cut_short_goes_on_by_its_resume_command(tmp_path):
 
 
 def test_the_time_of_an_attempt_cut_short_counts(tmp_path):
-    step = Step('train', program(APPEND))
+    step = Step('train', program(APPEND), 'runs')
     step.remember(finished=False, seconds=100.0)
     step.log.parent.mkdir(parents=True)
     step.log.write_text('Iter 1\n')
@@ -77,7 +86,14 @@ def test_the_time_of_an_attempt_cut_short_counts(tmp_path):
 
 def test_output_is_shown_while_the_program_runs(monkeypatch, capsys):
     monkeypatch.setattr(demo.steps.StatusLine.__init__, '__defaults__', (0,))
-    run(Step('talk', program("print('Iter 7, eta 0:00:01')")), 3, 9)
+    run(Step('talk', program("print('Iter 7, eta 0:00:01')"), '*'), 3, 9)
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].startswith('[3/9] python -c')
     assert '      Iter 7, eta 0:00:01' in shown
+
+
+def test_programs_are_started_with_the_python_of_the_demo(tmp_path, monkeypatch):
+    monkeypatch.setenv('PYTHON', '/usr/bin/another')
+    step = Step('shell', ['sh', '-c', 'echo "$PYTHON"'], '*')
+    run(step, 1, 1)
+    assert step.log.read_text().strip() == sys.executable
