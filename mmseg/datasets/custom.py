@@ -19,7 +19,7 @@ from mmseg.utils import UserError, did_you_mean
 from .builder import DATASETS
 from .files import find_files, join_root, require_dir
 from .pipelines import Compose
-from .pipelines.loading import read_label, remap_label
+from .pipelines.loading import read_label, rename_labels
 from .result_table import summarise
 
 
@@ -199,7 +199,7 @@ class CustomDataset(Dataset):
                             'they can '
                             'be predicted (--format-only) but not evaluated')
         path = osp.join(self.ann_dir, self.img_infos[index]['ann']['seg_map'])
-        return remap_label(read_label(path), self.label_map, self.reduce_zero_label)
+        return rename_labels(read_label(path), self.label_map, self.reduce_zero_label)
 
     def get_gt_seg_maps(self) -> Iterator[np.ndarray]:
         """All label maps in turn; one is in memory at a time."""

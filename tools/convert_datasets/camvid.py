@@ -15,7 +15,7 @@ from functools import partial
 from mmseg.datasets.camvid import CamVidDataset
 from mmseg.datasets.class_stats import label_stats
 from mmseg.datasets.files import find_files, require_dir
-from mmseg.datasets.pipelines.loading import check_label_values, read_label, remap_label
+from mmseg.datasets.pipelines.loading import check_label_values, read_label, rename_labels
 from mmseg.datasets.preparation import run_all, save_stats
 from mmseg.utils import UserError, one_line_errors
 
@@ -25,7 +25,7 @@ LABEL_DIRS = ('day/labels', 'trainannot')
 def stats_of_label(path: str, root: str) -> dict:
     """The statistics of one label map, ``path`` relative to ``root``."""
     ignored = dict.fromkeys(CamVidDataset.IGNORED_IDS, 255)
-    label = remap_label(read_label(osp.join(root, path)), ignored, False)
+    label = rename_labels(read_label(osp.join(root, path)), ignored, False)
     check_label_values(label, len(CamVidDataset.CLASSES), 255, path)
     return label_stats(label, path)
 

@@ -186,6 +186,11 @@ class RandomFlip:
         return f"{type(self).__name__}(prob={self.prob}, direction='{self.direction}')"
 
 
+def _in_each_channel(value: float, img: np.ndarray) -> float | tuple[float, ...]:
+    """OpenCV takes a number as the value of the first channel alone."""
+    return value if img.ndim == 2 else (value,) * img.shape[2]
+
+
 @PIPELINES.register_module()
 class Pad:
     """Pads below and to the right, to ``size`` or to a multiple of ``size_divisor``.
@@ -212,7 +217,8 @@ class Pad:
         else:
             height, width = (-(-side // self.size_divisor) * self.size_divisor
                              for side in results['img'].shape[:2])
-        results['img'] = mmcv.impad(results['img'], shape=(height, width), pad_val=self.pad_val)
+        results['img'] = mmcv.impad(results['img'], shape=(height, width),
+                                    pad_val=_in_each_channel(self.pad_val, results['img']))
         for key in results.get('seg_fields', []):
             results[key] = mmcv.impad(results[key], shape=(height, width), pad_val=self.seg_pad_val)
         results.update(pad_shape=results['img'].shape, pad_fixed_size=self.size,
@@ -252,7 +258,8 @@ class RandomRotate:
         angle = np.random.uniform(min(self.degree), max(self.degree))
         if rotate:
             where = dict(angle=angle, center=self.center, auto_bound=self.auto_bound)
-            results['img'] = mmcv.imrotate(results['img'], border_value=self.pad_val, **where)
+            border = _in_each_channel(self.pad_val, results['img'])
+            results['img'] = mmcv.imrotate(results['img'], border_value=border, **where)
             for key in results.get('seg_fields', []):
                 results[key] = mmcv.imrotate(results[key], border_value=self.seg_pad_val,
                                              interpolation='nearest', **where)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os.path as osp
+import struct
 
 import cv2
 import mmcv
@@ -10,6 +11,13 @@ import numpy as np
 from mmseg.utils import UserError
 
 from ..builder import PIPELINES
+
+try:
+    from kornia_rs.io import decode_image_png_u8
+except ImportError:  # kornia_rs before 0.2
+    decode_image_png_u8 = None
+
+PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 
 
 def count_values(label: np.ndarray) -> np.ndarray:
@@ -39,7 +47,9 @@ def decode_image(content: bytes, path: str, flag: str = 'color', backend: str = 
         UserError: the content is not a readable image.
     """
     try:
-        image = mmcv.imfrombytes(content, flag=flag, backend=backend)
+        size = _rgb_png_size(content) if (flag, backend) == ('color', 'cv2') else None
+        image = (mmcv.imfrombytes(content, flag=flag, backend=backend) if size is None
+                 else _decode_rgb_png(content, size))
     except (OSError, ValueError, SyntaxError, cv2.error):
         image = None
     if image is None:
@@ -49,6 +59,24 @@ def decode_image(content: bytes, path: str, flag: str = 'color', backend: str = 
     return image
 
 
+def _rgb_png_size(content: bytes) -> tuple[int, int] | None:
+    """(height, width) if the content starts like a PNG of 8 bits in each of red, green and blue and
+    its fast decoder is at hand."""
+    if decode_image_png_u8 is None or content[:8] != PNG_SIGNATURE or content[24:26] != b'\x08\x02':
+        return None
+    width, height = struct.unpack('>II', content[16:24])
+    return height, width
+
+
+def _decode_rgb_png(content: bytes, size: tuple[int, int]) -> np.ndarray:
+    """The pixels that OpenCV gives, in about half its time on the 2048x1024 PNGs of street scenes."""
+    try:
+        rgb = decode_image_png_u8(content, size, 'rgb')
+    except Exception as error:  # that is the class that kornia_rs raises
+        raise ValueError(str(error)) from None
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+
+
 def read_label(path: str, backend: str = 'pillow',
                file_client: mmcv.FileClient | None = None) -> np.ndarray:
     """A label map as stored, uint8 (H W); pictures with a palette give their indices.
@@ -56,11 +84,12 @@ def read_label(path: str, backend: str = 'pillow',
     Raises:
         UserError: missing or corrupt file, a colour picture, or values above 255.
     """
-    label = decode_image(read_bytes(path, 'label', file_client), path, 'unchanged', backend).squeeze()
+    label = decode_image(read_bytes(path, 'label', file_client), path, 'unchanged', backend)
+    if label.ndim == 3 and label.shape[2] == 1:
+        label = label[..., 0]
     if label.ndim != 2:
         raise UserError(f'the label {path} has {label.shape[-1]} channels, expected one with class '
-                        'ids: '
-                        'is it a colour picture of the labels?')
+                        'ids: is it a colour picture of the labels?')
     if label.dtype == np.uint8:
         return label
     if label.size and (label.min() < 0 or label.max() > 255):
@@ -68,7 +97,7 @@ def read_label(path: str, backend: str = 'pillow',
     return label.astype(np.uint8)
 
 
-def remap_label(label: np.ndarray, label_map: dict[int, int] | None, reduce_zero_label: bool) -> np.ndarray:
+def rename_labels(label: np.ndarray, label_map: dict[int, int] | None, reduce_zero_label: bool) -> np.ndarray:
     """Replace label ids, all at once.
 
     Args:
@@ -180,7 +209,7 @@ class LoadAnnotations:
             (h, w), (label_h, label_w) = results['ori_shape'][:2], label.shape
             raise UserError(f"the image {results['filename']} is {w}x{h} but its label {path} is "
                             f'{label_w}x{label_h}: they must have the same size')
-        label = remap_label(label, results.get('label_map'), self.reduce_zero_label)
+        label = rename_labels(label, results.get('label_map'), self.reduce_zero_label)
         if results.get('num_classes') is not None:
             check_label_values(label, results['num_classes'], results['ignore_index'], path)
         results['gt_semantic_seg'] = label
