@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import ast
+import copy
 from pathlib import Path
 
 import pytest
+import torch
 from mmcv import Config
 
 from mmseg.datasets.builder import DATASETS
+from mmseg.models.builder import build_train_model
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 FILES = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.glob('*/*.py')
@@ -40,6 +43,15 @@ def test_config_is_complete(file, configs):
         assert {'source', 'target'} <= set(cfg.data.train)
     for split in ('val', 'test'):
         assert cfg.data[split].type in DATASETS
+
+
+@pytest.mark.parametrize('file', FILES)
+def test_config_builds(file, configs):
+    cfg = copy.deepcopy(configs[file])
+    cfg.model.pretrained = None
+    with torch.device('meta'):
+        model = build_train_model(cfg)
+    assert ('ema_model.decode_head.conv_seg.weight' in model.state_dict()) == ('uda' in cfg)
 
 
 @pytest.mark.parametrize('file', FILES)
