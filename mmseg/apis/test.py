@@ -199,6 +199,16 @@ class _Score:
         return self.matrix, self.groups
 
 
+def gathered_predictions(outcome: TestOutcome) -> list[np.ndarray]:
+    """The predictions of all ranks in the order of the data set, on every rank."""
+    found = [list(zip(outcome.indices, outcome.predictions))]
+    if world()[1] > 1:
+        found = [None] * world()[1]
+        torch.distributed.all_gather_object(found, list(zip(outcome.indices, outcome.predictions)))
+    by_index = dict(pair for part in found for pair in part)
+    return [by_index[index] for index in sorted(by_index)]
+
+
 def single_gpu_test(model: nn.Module, data_loader: DataLoader, show: bool = False,
                     out_dir: str | None = None, efficient_test: bool = False,
                     opacity: float = 0.5) -> list[np.ndarray]:

@@ -1,0 +1,162 @@
+"""Segment an image, a folder of images, or a video, and write the result over it.
+
+    python -m demo.image_demo demo/demo.png CONFIG CHECKPOINT --out overlay.png
+"""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from torch import nn
+from tqdm import tqdm
+
+from mmseg.apis.inference import inference_segmentor, init_segmentor
+from mmseg.core.evaluation import get_palette
+from mmseg.core.visualization import Palette, draw_overlay, save_overlay
+from mmseg.utils import UserError, one_line_errors
+from mmseg.utils.checkpoint import TEACHER_PREFIX
+from mmseg.utils.files import unused_path
+
+IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
+VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
+DEFAULT_FPS = 25.0
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('img', help='an image, a folder of images, or a video')
+    parser.add_argument('config', help='config file of the network, or of its training run')
+    parser.add_argument('checkpoint', help='weights, a .pth file')
+    parser.add_argument('--out', '--out-file', dest='out', metavar='PATH',
+                        help='file, or for a folder of images the folder, to write '
+                             '(default: beside the input, with _seg in its name)')
+    parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda:0, ...')
+    parser.add_argument('--palette', metavar='DATASET',
+                        help='colours of cityscapes, camvid, ... (default: those of the checkpoint)')
+    parser.add_argument('--opacity', type=float, default=0.5,
+                        help='of the colours, 0 to 1 (default: %(default)s)')
+    parser.add_argument('--teacher', action='store_true',
+                        help="the teacher of a UDA checkpoint in the student's place")
+    return parser.parse_args(argv)
+
+
+def kind_of(path: Path) -> str:
+    """'folder', 'image' or 'video'.
+
+    Raises:
+        UserError: there is nothing at ``path``, or something else.
+    """
+    if path.is_dir():
+        return 'folder'
+    if not path.is_file():
+        raise UserError(f"'{path}' does not exist: give an image, a folder of images, or a video")
+    for kind, suffixes in (('image', IMAGES), ('video', VIDEOS)):
+        if path.suffix.lower() in suffixes:
+            return kind
+    raise UserError(f"'{path}' is neither an image ({' '.join(IMAGES)}) nor a video "
+                    f"({' '.join(VIDEOS)})")
+
+
+def default_output(path: Path, kind: str) -> str:
+    """A new name beside the input."""
+    suffix = {'folder': '', 'image': '.png', 'video': '.mp4'}[kind]
+    stem = path.resolve().name if kind == 'folder' else path.stem
+    return unused_path(path.resolve().parent / f'{stem}_seg{suffix}')
+
+
+def segment_images(model: nn.Module, images: list[Path], outputs: list[Path], palette: Palette,
+                   opacity: float) -> None:
+    for image, output in zip(tqdm(images, unit='img', disable=len(images) == 1), outputs):
+        save_overlay(str(image), inference_segmentor(model, str(image))[0], palette, opacity,
+                     str(output))
+
+
+def images_in(folder: Path) -> list[Path]:
+    images = sorted(p for p in folder.rglob('*') if p.suffix.lower() in IMAGES and p.is_file())
+    if not images:
+        raise UserError(f"the folder '{folder}' holds no image ({' '.join(IMAGES)})")
+    return images
+
+
+@contextlib.contextmanager
+def opened(video: Path) -> Iterator[cv2.VideoCapture]:
+    capture = cv2.VideoCapture(str(video))
+    try:
+        if not capture.isOpened():
+            raise UserError(f"the video '{video}' cannot be read")
+        yield capture
+    finally:
+        capture.release()
+
+
+def frames_of(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    """BGR uint8 frames (H W 3)."""
+    there, frame = capture.read()
+    while there:
+        yield frame
+        there, frame = capture.read()
+
+
+def segment_video(model: nn.Module, video: Path, output: Path, palette: Palette,
+                  opacity: float) -> None:
+    """Write the overlay of every frame; an interrupted run leaves no half-written video behind."""
+    if output.exists() and output.samefile(video):
+        raise UserError(f"'{output}' is the video itself and would be overwritten: name another")
+    partial = output.with_name(f'.{output.stem}.part{output.suffix}')
+    output.parent.mkdir(parents=True, exist_ok=True)
+    writer = None
+    try:
+        with opened(video) as capture:
+            frames = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0) or None
+            fps = capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS
+            for frame in tqdm(frames_of(capture), total=frames, unit='frame'):
+                picture = draw_overlay(frame, inference_segmentor(model, frame)[0], palette, opacity)
+                writer = writer or video_writer(partial, fps, picture)
+                writer.write(picture)
+        if writer is None:
+            raise UserError(f"the video '{video}' has no frame that can be read")
+        writer.release()
+        os.replace(partial, output)
+    finally:
+        if writer is not None:
+            writer.release()
+        partial.unlink(missing_ok=True)
+
+
+def video_writer(path: Path, fps: float, frame: np.ndarray) -> cv2.VideoWriter:
+    codec = 'MJPG' if path.suffix.lower() == '.avi' else 'mp4v'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), fps, frame.shape[1::-1])
+    if not writer.isOpened():
+        raise UserError(f"cannot write the video '{path}': use a name that ends in .mp4 or .avi")
+    return writer
+
+
+@one_line_errors
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    source = Path(args.img)
+    kind = kind_of(source)
+    palette = get_palette(args.palette) if args.palette else None
+    model = init_segmentor(args.config, args.checkpoint, args.device,
+                           TEACHER_PREFIX if args.teacher else 'auto')
+    palette = palette or model.PALETTE
+    output = Path(args.out or default_output(source, kind))
+    if kind == 'video':
+        segment_video(model, source, output, palette, args.opacity)
+    elif kind == 'image':
+        output = output / source.name if output.is_dir() else output
+        segment_images(model, [source], [output], palette, args.opacity)
+    else:
+        images = images_in(source)
+        outputs = [(output / p.relative_to(source)).with_suffix('.png') for p in images]
+        segment_images(model, images, outputs, palette, args.opacity)
+    print(f'overlay written to {output}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,171 @@
+"""tools/test.py, called in this process."""
+from __future__ import annotations
+
+import json
+import pickle
+import re
+
+import cv2
+import numpy as np
+import pytest
+from mmcv import Config, ConfigDict
+from PIL import Image
+from tiny_run import NAMES, SIZE_HW, make_run
+
+from mmseg.core.evaluation import ConfusionMatrix
+from mmseg.datasets.cityscapes import LABEL_IDS
+from tools import test as program
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    return make_run(tmp_path)
+
+
+@pytest.fixture
+def call(run_dir, capsys):
+    def run(*args, code=0, config='run.json', checkpoint='latest.pth'):
+        with pytest.raises(SystemExit) as ended:
+            program.main([str(run_dir / config), str(run_dir / checkpoint), *map(str, args)])
+        out, err = capsys.readouterr()
+        assert ended.value.code == code, err
+        return out if code == 0 else ''.join(
+            line for line in err.splitlines() if line.startswith('error: '))
+    return run
+
+
+def results(run_dir):
+    return [json.loads(p.read_text()) for p in sorted(run_dir.glob('eval_*.json'))]
+
+
+def predictions(call, tmp_path, *args):
+    call('--out', tmp_path / 'p.pkl', *args)
+    return pickle.loads((tmp_path / 'p.pkl').read_bytes())
+
+
+def labels(run_dir):
+    return [cv2.imread(str(run_dir.parent / f'data/gtFine/val/{name}_gtFine_labelTrainIds.png'), 0)
+            for name in NAMES]
+
+
+def test_scores_are_printed_and_kept_in_a_file(call, run_dir, tmp_path):
+    maps = predictions(call, tmp_path)
+    assert results(run_dir) == []  # --out alone asks for no scores
+    matrix = ConfusionMatrix(19)
+    for pred, label in zip(maps, labels(run_dir)):
+        matrix.update(pred, label)
+    miou = float(np.nanmean(matrix.metrics()['IoU']))
+
+    out = call('--eval', 'mIoU', 'mDice')
+    assert 'traffic light' in out
+    assert float(re.findall(r'^mIoU: (.*) %$', out, re.M)[-1]) == pytest.approx(100 * miou, abs=5e-3)
+    [result] = results(run_dir)
+    assert result['scores']['mIoU'] == pytest.approx(miou) and 'mDice' in result['scores']
+    np.testing.assert_array_equal(result['confusion_matrix'], matrix.matrix.numpy())
+    call()
+    assert len(results(run_dir)) == 2  # an earlier result stays
+
+
+def test_the_teacher_is_another_network(call, tmp_path):
+    student, teacher = predictions(call, tmp_path), predictions(call, tmp_path, '--teacher')
+    assert any((a != b).any() for a, b in zip(student, teacher))
+
+
+def test_formatted_predictions_have_the_images_names_and_the_servers_ids(call, run_dir, tmp_path):
+    maps = predictions(call, tmp_path)
+    ids = tmp_path / 'out' / 'ids'
+    out = call('--format-only', '--eval-option', f'imgfile_prefix={ids}')
+    assert f'3 files written to {ids}' in out and results(run_dir) == []
+    call('--format-only', '--eval-options', f'imgfile_prefix={tmp_path / "train_ids"}',
+         'to_label_id=False')
+    for name, seg in zip(NAMES, maps):
+        file = name.split('/')[1] + '_leftImg8bit.png'
+        with Image.open(ids / file) as written:
+            np.testing.assert_array_equal(np.array(written), np.array(LABEL_IDS)[seg])
+        with Image.open(tmp_path / 'train_ids' / file) as written:
+            np.testing.assert_array_equal(np.array(written), seg)
+
+
+def test_the_test_split_needs_no_labels_to_be_formatted(call, tmp_path):
+    call('--format-only', '--test-set', '--eval-options', f'imgfile_prefix={tmp_path / "out"}')
+    assert len(list((tmp_path / 'out').iterdir())) == 3
+    assert 'gtFine/test' in call('--test-set', code=1)
+
+
+def test_pictures_are_written_under_the_images_names(call, tmp_path):
+    call('--show-dir', tmp_path / 'preds', '--opacity', '1')
+    for name in NAMES:
+        picture = cv2.imread(str(tmp_path / 'preds' / f'{name}_leftImg8bit.png'))
+        assert picture.shape == (*SIZE_HW, 3)
+
+
+def test_other_ways_to_predict_run_and_differ(call, tmp_path):
+    plain = predictions(call, tmp_path)
+    for args in (['--aug-test'], ['--inference-mode', 'slide']):
+        other = predictions(call, tmp_path, *args)
+        assert [m.shape for m in other] == [SIZE_HW] * 3
+        assert any((a != b).any() for a, b in zip(plain, other)), args
+    same = predictions(call, tmp_path, '--inference-mode', 'whole')
+    np.testing.assert_array_equal(plain, same)
+
+
+def test_options_reach_the_config(call, tmp_path):
+    assert 'no_such' in call('--options', 'data.test.img_dir=no_such', code=1)
+    assert "did you mean 'mIoU'" in call('--eval', 'miou', code=1)
+
+
+def test_nothing_is_written_among_the_data(call, run_dir):
+    data = run_dir.parent / 'data' / 'leftImg8bit'
+    before = {p: p.read_bytes() for p in data.rglob('*.png')}
+    for folder in (data / 'val', data / 'val' / 'aachen', data / 'val' / 'new'):
+        assert 'would be overwritten' in call('--show-dir', folder, code=1)
+        assert 'would be overwritten' in call(
+            '--format-only', '--eval-options', f'imgfile_prefix={folder}', code=1)
+    assert {p: p.read_bytes() for p in data.rglob('*.png')} == before
+
+
+@pytest.mark.parametrize('args, message', [
+    (['--eval', 'mIoU', '--format-only'], 'exclude each other'),
+    (['--out', 'x.txt'], 'must end in .pkl'),
+    (['--format-only', '--eval-options', 'prefix=x'], "unknown --eval-options key 'prefix'"),
+    (['--options', 'novalue'], 'key=value'),
+    (['--device', 'cuda:99'], 'is not available'),
+    (['--options', 'model.decode_head.channels=8'], 'does not fit EncoderDecoder'),
+    (['--options', 'data.test.classes=road,car'], 'tells 19 classes apart'),
+    (['--launcher', 'pytorch'], 'torchrun'),
+    (['--show-dir', 'preds', '--opacity', '7'], 'between 0 and 1')])
+def test_mistakes_end_in_one_line(call, monkeypatch, tmp_path, args, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in call(*args, code=1)
+
+
+def test_missing_files_are_named(call, run_dir):
+    assert 'none.json' in call(config='none.json', code=1)
+    assert 'none.pth' in call(checkpoint='none.pth', code=1)
+    (run_dir / 'junk.pth').write_bytes(b'junk')
+    assert 'junk.pth' in call(checkpoint='junk.pth', code=1)
+
+
+def test_val_becomes_test_as_a_word_below_the_root_only():
+    cfg = ConfigDict(type='Interval', data_root='/home/val/data', img_dir='rgb_anon/val',
+                     ann_dir='/home/valentin/gt_val', split='lists/val.txt', n=3)
+    program.use_test_split(cfg)
+    assert cfg == dict(type='Interval', data_root='/home/val/data', img_dir='rgb_anon/test',
+                       ann_dir='/home/valentin/gt_test', split='lists/test.txt', n=3)
+
+
+def test_sliding_takes_its_window_from_the_config():
+    cfg = Config(dict(model=dict(test_cfg=dict(mode='whole')), crop_size=(512, 256)))
+    program.use_inference_mode(cfg, 'slide')
+    assert cfg.model.test_cfg == dict(mode='slide', crop_size=(512, 256), stride=(256, 128))
+
+
+def test_synthia_as_source_prints_its_means(call, run_dir):
+    cfg = Config.fromfile(str(run_dir / 'run.json'))
+    cfg.data.train = dict(type='UDADataset', source=dict(type='SynthiaDataset'), target={})
+    cfg.dump(str(run_dir / 'synthia.json'))
+    out = call(config='synthia.json')
+    ious = [v for k, v in results(run_dir)[0]['scores'].items() if k.startswith('IoU.')]
+    kept = [v for c, v in enumerate(ious) if c not in (9, 14, 16) and v is not None]
+    assert f'mIoU16: {100 * np.mean(kept):.2f} %' in out and 'mIoU13: ' in out
+    assert out.strip().splitlines()[-1].startswith('mIoU: ')

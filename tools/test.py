@@ -1,0 +1,213 @@
+"""Test a network on a data set: scores, pictures, files for a benchmark's server.
+
+    python tools/test.py CONFIG CHECKPOINT --eval mIoU --show-dir preds
+    python tools/test.py CONFIG CHECKPOINT --format-only --test-set \
+        --eval-options imgfile_prefix=labelTrainIds to_label_id=False
+
+Runs on a GPU if there is one; on several with torchrun --nproc_per_node=N tools/test.py ...
+"""
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import pickle
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmcv import Config
+
+from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of
+from mmseg.apis.test import TestOutcome, gathered_predictions, run_test, world
+from mmseg.core.evaluation import class_subsets, further_means
+from mmseg.datasets import build_dataloader, build_dataset
+from mmseg.utils import UserError, one_line_errors
+from mmseg.utils.checkpoint import TEACHER_PREFIX
+from mmseg.utils.config import load_config, parse_options
+from mmseg.utils.distributed import LAUNCHERS, join_processes
+from mmseg.utils.files import unused_path, write_bytes, write_json
+
+AUG_TEST_RATIOS = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
+EVAL_OPTIONS = ('imgfile_prefix', 'to_label_id')
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', help='config file of the training run or of the network')
+    parser.add_argument('checkpoint', help='weights, a .pth file')
+    parser.add_argument('--eval', nargs='+', metavar='METRIC', help='mIoU (default), mDice, mFscore')
+    parser.add_argument('--show', action='store_true', help='show each picture in a window')
+    parser.add_argument('--show-dir', metavar='DIR', help='write pictures of the predictions there')
+    parser.add_argument('--opacity', type=float, default=0.5,
+                        help='of the colours in the pictures, 0 to 1 (default: %(default)s)')
+    parser.add_argument('--format-only', action='store_true',
+                        help="write the predictions as a benchmark's server wants them, no scores")
+    parser.add_argument('--test-set', action='store_true',
+                        help='the test split in place of the validation split')
+    parser.add_argument('--aug-test', action='store_true',
+                        help='average over six scales, each of them mirrored too')
+    parser.add_argument('--inference-mode', choices=['same', 'whole', 'slide'], default='same',
+                        help='same: as the config says (default)')
+    parser.add_argument('--teacher', action='store_true',
+                        help="test the teacher of a UDA checkpoint in the student's place")
+    parser.add_argument('--out', metavar='FILE.pkl', help='write the list of predictions there')
+    parser.add_argument('--options', '--cfg-options', nargs='+', metavar='KEY=VALUE', dest='options',
+                        help='change the config, e.g. data.test.data_root=/data/acdc')
+    parser.add_argument('--eval-options', nargs='+', metavar='KEY=VALUE',
+                        help='imgfile_prefix=DIR and to_label_id=True|False, for --format-only')
+    parser.add_argument('--work-dir', metavar='DIR',
+                        help="for the file with the scores (default: the checkpoint's folder)")
+    parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda:0, ...')
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
+                        help='needed for slurm only; torchrun is recognised')
+    args = parser.parse_args(argv)
+    if args.eval and args.format_only:
+        raise UserError('--eval and --format-only exclude each other: one needs labels, the other is '
+                        'for images without')
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        raise UserError(f"--out '{args.out}' must end in .pkl")
+    return args
+
+
+def eval_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What to do with formatted predictions.
+
+    Raises:
+        UserError: an option that does not exist.
+    """
+    options = parse_options(args.eval_options)
+    for key in options:
+        if key not in EVAL_OPTIONS:
+            raise UserError(f"unknown --eval-options key '{key}': known are {', '.join(EVAL_OPTIONS)}")
+    folder = options.get('imgfile_prefix', os.path.join(result_dir(args), 'format_results'))
+    return {'format_dir': str(folder), 'to_label_id': bool(options.get('to_label_id', True))}
+
+
+def result_dir(args: argparse.Namespace) -> str:
+    return args.work_dir or os.path.dirname(os.path.abspath(args.checkpoint))
+
+
+def adapt_config(cfg: Config, args: argparse.Namespace) -> None:
+    """Change the test part of ``cfg`` as the command line asks."""
+    test = (cfg.get('data') or {}).get('test')
+    if not isinstance(test, Mapping):
+        raise UserError(f"the config '{args.config}' has no data.test")
+    test['test_mode'] = True
+    if args.test_set:
+        use_test_split(test)
+    if args.aug_test:
+        use_augmentation(test)
+    if args.inference_mode != 'same':
+        use_inference_mode(cfg, args.inference_mode)
+
+
+def use_test_split(test: dict) -> None:
+    """Put 'test' for the word 'val' in the folders and files of a data set below its root."""
+    for key, value in test.items():
+        if key not in ('type', 'data_root') and isinstance(value, str):
+            test[key] = re.sub(r'(?<![A-Za-z0-9])val(?![A-Za-z0-9])', 'test', value)
+
+
+def use_augmentation(test: dict) -> None:
+    for transform in test['pipeline']:
+        if transform['type'] == 'MultiScaleFlipAug':
+            transform.update(img_ratios=AUG_TEST_RATIOS, flip=True)
+            return
+    raise UserError('--aug-test: data.test.pipeline has no MultiScaleFlipAug to change')
+
+
+def use_inference_mode(cfg: Config, mode: str) -> None:
+    test_cfg = {**(cfg.model.get('test_cfg') or {}), 'mode': mode}
+    if mode == 'slide' and not {'crop_size', 'stride'} <= test_cfg.keys():
+        crop = test_cfg.get('crop_size') or cfg.get('crop_size')
+        if crop is None:
+            raise UserError('--inference-mode slide: the config has no crop_size: give --options '
+                            'model.test_cfg.crop_size=512,512 model.test_cfg.stride=256,256')
+        test_cfg.update(crop_size=tuple(crop), stride=tuple(side // 2 for side in crop))
+    cfg.model['test_cfg'] = test_cfg
+
+
+def refuse_data_folders(dataset, *folders: str | None) -> None:
+    """Pictures are named like the images, so writing them among the data would replace the data.
+
+    Raises:
+        UserError: one of ``folders`` lies inside the data set.
+    """
+    for source in filter(None, (getattr(dataset, 'img_dir', None), getattr(dataset, 'ann_dir', None))):
+        source = Path(source).resolve()
+        for folder in filter(None, folders):
+            if source in (Path(folder).resolve(), *Path(folder).resolve().parents):
+                raise UserError(f"'{folder}' is a folder of the data set and its files would be "
+                                'overwritten: name another one')
+
+
+def build_loader(cfg: Config, args: argparse.Namespace):
+    dataset = build_dataset(cfg.data.test)
+    network_classes = num_classes_of(cfg)
+    if len(dataset.CLASSES) != network_classes:
+        raise UserError(f'the network tells {network_classes} classes apart but the data set '
+                        f"{cfg.data.test.get('type')} has {len(dataset.CLASSES)}: "
+                        'set data.test or model.decode_head.num_classes accordingly')
+    return build_dataloader(dataset, samples_per_gpu=1, dist=True, shuffle=False,
+                            workers_per_gpu=cfg.data.get('workers_per_gpu', 2))
+
+
+def report(outcome: TestOutcome, dataset, cfg: Config, args: argparse.Namespace) -> None:
+    """Print the scores and write them to a file; the last line is the main score."""
+    scores = dataset.evaluate(outcome.matrix, metric=args.eval or ['mIoU'])
+    further = further_means(outcome.matrix, outcome.groups, class_subsets(cfg))
+    for name, value in further.items():
+        print(f'{name}: {100 * value:.2f} %')
+    result = {
+        'config': args.config, 'checkpoint': args.checkpoint, 'teacher': args.teacher,
+        'test_set': args.test_set, 'aug_test': args.aug_test, 'inference_mode': args.inference_mode,
+        'options': args.options, 'images': len(dataset), 'classes': list(dataset.CLASSES),
+        'scores': {k: None if math.isnan(v) else v for k, v in {**scores, **further}.items()},
+        'confusion_matrix': outcome.matrix.matrix.tolist()}
+    name = f'eval_{Path(args.checkpoint).stem}_{time.strftime("%Y%m%d_%H%M%S")}.json'
+    path = unused_path(os.path.join(result_dir(args), name))
+    write_json(path, result)
+    print(f'scores written to {path}')
+    for name, value in scores.items():
+        if name.startswith('m') and name not in ('mAcc', 'mPrecision', 'mRecall') and '.' not in name:
+            print(f'{name}: {100 * value:.2f} %')
+
+
+@one_line_errors
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    formatting = eval_options(args) if args.format_only else {}
+    cfg = load_config(args.config, parse_options(args.options))
+    adapt_config(cfg, args)
+    local_rank = join_processes(args.launcher)
+    distributed_gpu = local_rank is not None and torch.cuda.is_available()
+    device = choose_device(f'cuda:{local_rank}' if distributed_gpu else args.device)
+    if device.type == 'cuda':
+        torch.cuda.set_device(device)
+    torch.backends.cudnn.benchmark = bool(cfg.get('cudnn_benchmark'))
+
+    model = init_segmentor(cfg, args.checkpoint, device, TEACHER_PREFIX if args.teacher else 'auto')
+    loader = build_loader(cfg, args)
+    refuse_data_folders(loader.dataset, args.show_dir, formatting.get('format_dir'))
+    evaluate = bool(args.eval) or not (args.format_only or args.out or args.show or args.show_dir)
+    outcome = run_test(model, loader, device, evaluate=evaluate, out_dir=args.show_dir,
+                       opacity=args.opacity, keep_predictions=bool(args.out), show=args.show,
+                       **formatting)
+    predictions = gathered_predictions(outcome) if args.out else None
+    if world()[0] != 0:
+        return
+    if args.out:
+        write_bytes(args.out, pickle.dumps(predictions))
+        print(f'predictions written to {args.out}')
+    for folder in filter(None, (args.show_dir, formatting.get('format_dir'))):
+        print(f'{len(loader.dataset)} files written to {folder}')
+    if evaluate:
+        report(outcome, loader.dataset, cfg, args)
+
+
+if __name__ == '__main__':
+    main()
