@@ -74,7 +74,6 @@ def _spread(cfg: dict) -> list[dict]:
              if isinstance(cfg.get(key), list | tuple)}
     lengths = {key: len(values) for key, values in lists.items()}
     if len(set(lengths.values())) != 1:
-        raise UserError(f'lists of different length in a dataset: {lengths}; give one entry per '
-                        'part')
+        raise UserError(f'lists of different length in a dataset: {lengths}; give one entry per part')
     count = next(iter(lengths.values()))
     return [{**cfg, **{key: values[i] for key, values in lists.items()}} for i in range(count)]

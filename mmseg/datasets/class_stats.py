@@ -80,8 +80,7 @@ def _read(data_root: str, name: str, kind: type, converter: str) -> Any:
     path = osp.join(data_root, name)
     command = f'run python {converter} {data_root}'
     if not osp.isfile(path):
-        raise UserError(f'rare class sampling needs the statistics file {path}, which does not '
-                        'exist: '
+        raise UserError(f'rare class sampling needs the statistics file {path}, which does not exist: '
                         f'{command}')
     try:
         with open(path) as file:

@@ -195,8 +195,7 @@ class CustomDataset(Dataset):
             UserError: the data set has no labels, or the file is missing or corrupt.
         """
         if self.ann_dir is None:
-            raise UserError(f'the images in {self.img_dir} have no labels (ann_dir is not set): '
-                            'they can '
+            raise UserError(f'the images in {self.img_dir} have no labels (ann_dir is not set): they can '
                             'be predicted (--format-only) but not evaluated')
         path = osp.join(self.ann_dir, self.img_infos[index]['ann']['seg_map'])
         return rename_labels(read_label(path), self.label_map, self.reduce_zero_label)
@@ -255,6 +254,9 @@ class CustomDataset(Dataset):
         count = len(self.CLASSES)
         if result.shape != (count, count):
             return self._matrix().update(result, self.get_gt_seg_map(index))
+        if self.ann_dir is not None and self.get_gt_seg_map(index).shape == (count, count):
+            raise UserError(f'the result of image {index} has {count}x{count} values: it may be a prediction '
+                            f'or counts of the {count} classes; give a ConfusionMatrix instead')
         matrix = ConfusionMatrix(count, self.ignore_index, device='cpu')
         matrix.counts[:, :count] += torch.as_tensor(result).long()
         return matrix

@@ -78,17 +78,13 @@ def images_with_class(samples: Mapping[int, Sequence[tuple[str, int]]], classes:
                 continue
             index = labels.find(path)
             if index is None and not subset:
-                raise UserError(f'the class statistics name {path}, which is not in the data set: '
-                                'they are '
-                                'stale; delete the three *class*.json files and run the converter '
-                                'again')
+                raise UserError(f'the class statistics name {path}, which is not in the data set: they are '
+                                'stale; delete the three *class*.json files and run the converter again')
             if index is not None:
                 indices.append(index)
         if not indices:
-            raise UserError(f'no image has more than min_pixels={min_pixels} pixels of class '
-                            f'{class_id}, so '
-                            'rare class sampling cannot draw it: lower '
-                            'rare_class_sampling.min_pixels')
+            raise UserError(f'no image has more than min_pixels={min_pixels} pixels of class {class_id}, so '
+                            'rare class sampling cannot draw it: lower rare_class_sampling.min_pixels')
         found[class_id] = np.array(indices)
     return found
 

@@ -21,7 +21,8 @@ def random_image(rng: np.random.Generator, height: int = 32, width: int = 64) ->
     return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def blocky_label(rng: np.random.Generator, height: int = 32, width: int = 64, classes: int = 19) -> np.ndarray:
+def blocky_label(rng: np.random.Generator, height: int = 32, width: int = 64,
+                 classes: int = 19) -> np.ndarray:
     cells = rng.integers(0, classes, (height // 8, width // 8)).astype(np.uint8)
     return np.kron(cells, np.ones((8, 8), np.uint8))
 

@@ -53,8 +53,7 @@ def decode_image(content: bytes, path: str, flag: str = 'color', backend: str = 
     except (OSError, ValueError, SyntaxError, cv2.error):
         image = None
     if image is None:
-        raise UserError(f'cannot decode the image {path} ({len(content)} bytes): the file is '
-                        'corrupt; '
+        raise UserError(f'cannot decode the image {path} ({len(content)} bytes): the file is corrupt; '
                         'fetch it again')
     return image
 
@@ -126,8 +125,7 @@ def check_label_values(label: np.ndarray, num_classes: int, ignore_index: int, p
     strange = strange[strange != ignore_index]
     if len(strange):
         raise UserError(f'label value {strange[0]} in {path} is outside the {num_classes} classes '
-                        f'(0 ... {num_classes - 1}; ignored: {ignore_index}): convert the labels '
-                        'to train '
+                        f'(0 ... {num_classes - 1}; ignored: {ignore_index}): convert the labels to train '
                         'ids with tools/convert_datasets')
 
 
