@@ -30,6 +30,8 @@ class LabelObject:
 
 def clip_polygon(points: np.ndarray, low: tuple[float, float], high: tuple[float, float]) -> np.ndarray:
     """The part of a polygon (n, 2) inside a rectangle (Sutherland and Hodgman 1974)."""
+    if len(points) and (points >= low).all() and (points <= high).all():
+        return points
     for axis in (0, 1):
         for sign, limit in ((1, low[axis]), (-1, -high[axis])):
             if not len(points):
@@ -89,16 +91,20 @@ class Canvas:
 
     def line(self, fixed: np.ndarray, width: float, closed: bool, colour, glow=(0, 0, 0),
              up: float = 0, solid: bool = True) -> None:
-        """A line ``width`` final-image pixels wide (one point: a disc of that diameter)."""
+        """A line ``width`` final-image pixels wide, with round ends."""
         for layer, value in ((self.rgb, colour), (self.glow, glow), (self.up, (255 * up,)),
                              (self.scratch, (255,)))[:4 if solid else 3]:
-            value = [float(v) for v in value]
-            if len(fixed) == 1:
-                radius = round(width * self.ss / 2 * (1 << SHIFT))
-                cv2.circle(layer, fixed[0].tolist(), radius, value, -1, cv2.LINE_AA, SHIFT)
-            else:
-                cv2.polylines(layer, [fixed], closed, value, max(1, round(width * self.ss)),
-                              cv2.LINE_AA, SHIFT)
+            cv2.polylines(layer, [fixed], closed, [float(v) for v in value],
+                          max(1, round(width * self.ss)), cv2.LINE_AA, SHIFT)
+
+    def balls(self, fixed: np.ndarray, diameters: np.ndarray, colours: np.ndarray, glow=(0, 0, 0),
+              ups: np.ndarray = (0.0,)) -> None:
+        """Discs (n, 2) with diameters (n,) in final-image pixels, one after another."""
+        radii = np.round(diameters * self.ss / 2 * (1 << SHIFT)).astype(int).tolist()
+        for at, radius, colour, up in zip(fixed.tolist(), radii, colours.tolist(), ups):
+            for layer, value in ((self.rgb, colour), (self.glow, glow), (self.up, (255 * up,)),
+                                 (self.scratch, (255,))):
+                cv2.circle(layer, at, radius, value, -1, cv2.LINE_AA, SHIFT)
 
     def blend(self, box, mask: np.ndarray, colour: np.ndarray, glow: np.ndarray, up: float) -> None:
         """Paint ``colour`` (m n 3, 0-255) over a box with opacity ``mask`` (m n) in [0, 1]."""

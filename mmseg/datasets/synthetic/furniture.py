@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .solids import Model
+from .solids import Model, Part
 from .textures import jitter, pick
 
 LEAVES = ((62, 92, 40), (84, 112, 48), (106, 124, 60), (52, 80, 52), (140, 120, 50), (150, 92, 44),
@@ -17,35 +17,40 @@ def _crown(model: Model, rng: np.random.Generator, middle, radii, colour, blobs:
     """A cloud of leaf clusters: the lower and later ones darker, the upper left ones lighter."""
     angle, reach = rng.uniform(0, 2 * np.pi, blobs), np.sqrt(rng.random(blobs))
     x, y = reach * np.cos(angle), reach * np.sin(angle)
-    size = rng.uniform(0.28, 0.5, blobs) * min(radii)
-    for k in np.argsort(y * 0.5 - reach):
-        light = 0.78 + 0.26 * y[k] + rng.uniform(-0.14, 0.14)
-        tone = np.clip(colour * light + rng.normal(0, 4, 3), 0, 255)
-        at = (middle[0] + x[k] * radii[0], middle[1] + y[k] * radii[1], 0.0)
-        model.line([at], 2 * size[k], tone, up=float(np.clip(0.35 + 0.5 * y[k], 0, 0.8)))
+    order = np.argsort(0.4 * y - reach)
+    x, y, reach = x[order], y[order], reach[order]
+    size = rng.uniform(0.22, 0.42, blobs) * np.where(reach > 0.8, 0.7, 1.0) * min(radii)
+    light = 0.8 + 0.24 * y - 0.08 * x + rng.uniform(-0.16, 0.16, blobs)
+    tones = np.clip(colour * light[:, None] + rng.normal(0, 5, (blobs, 3)), 0, 255)
+    points = np.column_stack([middle[0] + x * radii[0], middle[1] + y * radii[1], 0 * x])
+    ups = np.clip(0.55 + 0.35 * y, 0, 0.8)
+    model.parts.append(Part(points, tones, 2 * size, ups=ups))
 
 
 def tree(rng: np.random.Generator) -> list[Model]:
     """Broad-leaved tree, conifer or poplar; the trunk is vegetation as well."""
-    model = Model('vegetation', grain=0.5, cell=9)
+    model = Model('vegetation', grain=0.75, cell=30, slope=0.55)
     colour, bark = pick(rng, LEAVES, 20), jitter(rng, (84, 70, 58), 16)
-    kind = rng.choice(['broad', 'broad', 'broad', 'conifer', 'tall', 'bare'], p=[.25, .25, .2, .12, .1, .08])
+    kind = rng.choice(['broad', 'broad', 'broad', 'conifer', 'tall', 'bare'], p=[.24, .23, .22, .13, .1, .08])
     tall = rng.uniform(5, 11)
-    model.line([(0, 0, 0), (rng.uniform(-.15, .15), tall * 0.5, 0)], rng.uniform(0.22, 0.5), bark)
+    foot, top, lean = rng.uniform(0.14, 0.3), rng.uniform(0.06, 0.12), rng.uniform(-0.2, 0.2)
+    model.flat([(-foot, 0, 0), (foot, 0, 0), (lean + top, tall * 0.6, 0), (lean - top, tall * 0.6, 0)], bark)
     if kind == 'broad':
-        foot = rng.uniform(0.25, 0.4) * tall
-        radius = (tall - foot) / 2
-        _crown(model, rng, (0, foot + radius), (radius * rng.uniform(0.8, 1.15), radius), colour, 46)
+        clear = rng.uniform(0.25, 0.4) * tall
+        radius = (tall - clear) / 2
+        _crown(model, rng, (0, clear + radius), (radius * rng.uniform(0.8, 1.15), radius * 0.85), colour, 80)
     elif kind == 'tall':
-        _crown(model, rng, (0, tall * 0.6), (tall * 0.15, tall * 0.48), colour, 46)
+        _crown(model, rng, (0, tall * 0.6), (tall * 0.15, tall * 0.42), colour, 60)
     elif kind == 'conifer':
         for level in np.linspace(0, 1, 7):
             base, half = tall * (0.12 + 0.72 * level), tall * 0.24 * (1.08 - level)
             tone = colour * (0.66 + 0.3 * level)
-            model.flat([(-half, base, 0), (half, base - 0.1, 0), (rng.uniform(-.1, .1), base + tall * 0.26, 0)],
-                       tone, up=0.6)
+            model.flat([(-half, base, 0), (half, base - 0.1, 0),
+                        (rng.uniform(-0.1, 0.1), base + tall * 0.26, 0)],
+                       tone, up=0.45)
     else:
-        _branches(model, rng, np.array([0, tall * 0.35, 0]), np.array([0, 1.0]), tall * 0.24, 0.2, bark)
+        start = np.array([lean, tall * 0.5, 0])
+        _branches(model, rng, start, np.array([0, 1.0]), tall * 0.2, 0.2, bark)
     return [model]
 
 
@@ -63,7 +68,7 @@ def _branches(model: Model, rng, start, direction, length, width, bark, depth: i
 
 def bush(rng: np.random.Generator) -> list[Model]:
     """Shrub or a piece of hedge."""
-    model = Model('vegetation', grain=0.5, cell=16)
+    model = Model('vegetation', grain=0.7, cell=40, slope=0.55)
     wide, tall = rng.uniform(0.7, 1.8), rng.uniform(0.45, 1.1)
     _crown(model, rng, (0, tall), (wide, tall * 0.75), pick(rng, LEAVES, 20), 30)
     return [model]
@@ -71,7 +76,7 @@ def bush(rng: np.random.Generator) -> list[Model]:
 
 def _mast(rng: np.random.Generator, tall: float, width: float = 0.14) -> Model:
     model = Model('pole', grain=0.2)
-    model.line([(0, 0, 0), (0, tall, 0)], width, pick(rng, METAL))
+    model.line([(0, width / 2, 0), (0, tall, 0)], width, pick(rng, METAL))
     return model
 
 
@@ -135,7 +140,7 @@ def sign(rng: np.random.Generator) -> list[Model]:
     red, white, blue = (jitter(rng, c, 12) for c in ((190, 30, 34), (232, 232, 228), (30, 74, 160)))
     kind = rng.integers(6)
     if kind == 5:
-        wide, high = rng.uniform(0.7, 1.5), rng.uniform(0.35, 0.7)
+        wide, high = rng.uniform(0.5, 1.0), rng.uniform(0.3, 0.55)
         plate = np.array([(-wide, tall - high, 0), (wide, tall - high, 0), (wide, tall + high, 0),
                           (-wide, tall + high, 0)])
         model.flat(plate, pick(rng, ((36, 90, 170), (222, 190, 50), (228, 228, 224), (30, 120, 74))))
@@ -148,7 +153,8 @@ def sign(rng: np.random.Generator) -> list[Model]:
     model.flat(_disc(radius, sides, turn, tall), rim)
     model.flat(_disc(radius * (0.72 if kind < 2 else 0.88), sides, turn, tall), inner)
     mark = np.array((30, 30, 30)) if kind < 2 else white
-    model.line([(-radius * 0.3, tall, 0), (radius * 0.3, tall + rng.uniform(-.1, .1), 0)], radius * 0.25, mark)
+    tilt = rng.uniform(-0.1, 0.1)
+    model.line([(-radius * 0.3, tall, 0), (radius * 0.3, tall + tilt, 0)], radius * 0.25, mark)
     if rng.random() < 0.25:
         model.flat(_disc(radius * 0.7, 4, np.pi / 4, tall - radius * 1.6), white)
     return [mast, model]

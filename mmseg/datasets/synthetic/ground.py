@@ -48,10 +48,10 @@ def paint_background(canvas: Canvas, spec: SceneSpec) -> None:
     for name in rng.permutation(['vegetation', 'building'])[:rng.integers(1, 3)]:
         steps = np.arange(-1.0, camera.width + 2, camera.width / rng.uniform(18, 60))
         tall = rng.uniform(4, 16) + rng.uniform(0, 14) * rng.random(len(steps))
-        if name == 'building':
-            tall = np.repeat(tall[::3], 3)[:len(steps)] + 4
         rows = camera.horizon - tall * camera.focal / distance
         outline = np.column_stack([steps, rows])
+        if name == 'building':       # flat roofs with upright sides between them
+            outline = np.column_stack([np.repeat(steps, 2)[1:], np.repeat(rows, 2)[:-1]])
         low = camera.horizon + 1.5 * camera.elevation * camera.focal / distance
         polygon = np.concatenate([outline, [[camera.width + 1, low], [-2, low]]])
         colour = pick(rng, GRASS if name == 'vegetation' else PAVING) * 0.8
@@ -89,7 +89,7 @@ class GroundColour:
     def __init__(self, spec: SceneSpec):
         self.street = spec.street
         rng = np.random.default_rng([spec.street.seed, 13])
-        self.asphalt, self.paving = pick(rng, ASPHALT), pick(rng, PAVING)
+        self.asphalt, self.paving = pick(rng, ASPHALT, 5), pick(rng, PAVING, 8)
         self.grass, self.soil = pick(rng, GRASS), pick(rng, GRASS)
         self.slab = rng.uniform(0.35, 1.2)
         self.cobbles = self.street.kind == 'old town' and rng.random() < 0.6
@@ -222,7 +222,7 @@ def _label_ground(canvas: Canvas, street: Street) -> None:
     canvas.add('road', [_strip(canvas, street, -street.left.road, street.right.road)], depth)
     if street.cross is not None:
         low, high = street.cross - street.cross_half, street.cross + street.cross_half
-        corners = np.array([[-150, 0, low], [150, 0, low], [150, 0, high], [-150, 0, high]])
+        corners = np.array([[-600, 0, low], [600, 0, low], [600, 0, high], [-600, 0, high]])
         canvas.add('road', [canvas.integers(camera.project(corners)[0])], depth)
 
 

@@ -115,10 +115,11 @@ def _place_buildings(rng: np.random.Generator, street: Street, sign: int,
             tall = float(np.clip(storeys * rng.uniform(0.75, 1.3), 4, 30))
             roof = rng.uniform(1.5, 4) if tall < 13 and rng.random() < 0.6 else 0.0
             front = _panel(street, 'facade', s, z, z + length, tall, rng, roof=roof, side=sign)
-            depth = rng.uniform(7, 13)
+            depth = 2 * 1.3 * roof if roof else rng.uniform(7, 13)
+            below = 0.0 if not panels or panels[-1].end[1] < z - 0.5 else panels[-1].height
             gable = Panel('gable', front.start, (front.start[0] + sign * depth, z), tall, front.seed,
                           sort=z + length - 0.01, side=sign)
-            panels += [gable, front]
+            panels += [gable, front] if tall > below + 0.2 else [front]
         elif length > 0:
             free.append((z, z + length))
         gap = rng.random() < (0.1 if street.kind in ('avenue', 'old town') else 0.45)

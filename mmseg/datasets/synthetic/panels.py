@@ -74,14 +74,23 @@ def _draw_roof(canvas: Canvas, panel: Panel, ends, light: Light) -> None:
     """A pitched roof rising away from the street behind a facade."""
     start, end = ends
     back, ridge = panel.side * panel.roof * 1.3, panel.height + panel.roof
-    corners = np.array([[start[0], panel.height, start[1]], [end[0], panel.height, end[1]],
-                        [end[0] + back, ridge, end[1]], [start[0] + back, ridge, start[1]]])
+    near, far = (start[0], start[1]), (end[0], end[1])
+    slope = [[near[0], panel.height, near[1]], [far[0], panel.height, far[1]],
+             [far[0] + back, ridge, far[1]], [near[0] + back, ridge, near[1]]]
+    gable = [slope[0], slope[3], [near[0] + 2 * back, panel.height, near[1]]]
+    tiles = pick(np.random.default_rng([panel.seed, 5]), ROOFS)
+    plaster = Facade(panel.seed, panel.height, False).base
+    for corners, colour, normal, up in ((gable, plaster, (0.0, 0.0, -1.0), 0.0),
+                                        (slope, tiles, (-panel.side * 0.6, 0.8, 0.0), 1.0)):
+        _draw_flat(canvas, np.array(corners), colour * light.shade(np.array(normal)) * light.tint, up)
+
+
+def _draw_flat(canvas: Canvas, corners: np.ndarray, colour: np.ndarray, up: float) -> None:
     pixels, depth = canvas.camera.project(corners)
     box = canvas.box(pixels)
     if box is None or depth.min() <= 0:
         return
-    colour = pick(np.random.default_rng([panel.seed, 5]), ROOFS)
-    normal = np.array([-panel.side * 0.6, 0.8, 0.0])
-    canvas.fill(canvas.fixed(pixels), np.clip(colour * light.shade(normal) * light.tint, 0, 255), up=1.0)
+    canvas.fill(canvas.fixed(pixels), np.clip(colour, 0, 255), up=up)
     canvas.take_mask(box)
-    canvas.add('building', [canvas.integers(pixels)], lambda cols, rows: np.float32(depth.mean()))
+    middle = np.float32(depth.mean())
+    canvas.add('building', [canvas.integers(pixels)], lambda cols, rows: middle)

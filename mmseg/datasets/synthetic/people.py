@@ -47,7 +47,8 @@ def person(rng: np.random.Generator) -> list[Model]:
     for sign in (-1, 1):
         swing = -sign * stride * rng.uniform(0.5, 1.1)
         elbow = (0.25 * wide * sign, 1.14, swing * 0.4)
-        model.line([(0.2 * wide * sign, 1.4, 0), elbow, (0.24 * wide * sign, 0.9, swing + 0.06)], 0.1, top * 0.9)
+        hand = (0.24 * wide * sign, 0.9, swing + 0.06)
+        model.line([(0.2 * wide * sign, 1.4, 0), elbow, hand], 0.1, top * 0.9)
     _head(model, np.array([0, 1.62, 0.03]), rng, pick(rng, HAIR if rng.random() < 0.7 else CLOTHES, 30))
     dice = rng.random()
     if dice < 0.2:

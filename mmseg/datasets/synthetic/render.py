@@ -27,6 +27,10 @@ SHADOWS = {'car': (0.95, 2.3), 'truck': (1.25, 4.2), 'bus': (1.3, 5.4), 'train':
            'bicycle': (0.2, 0.9), 'cyclist': (0.25, 0.95), 'motorcycle': (0.3, 1.0),
            'motorcyclist': (0.35, 1.0), 'person': (0.28, 0.28), 'tree': (1.6, 1.6), 'bush': (1.2, 0.9),
            'static': (0.5, 0.3)}
+REACH = {'tree': (5.0, 7.0), 'lamp': (3.0, 7.0), 'pole': (1.5, 5.0), 'traffic light': (4.5, 4.0),
+         'truck': (6.0, 3.0), 'bus': (7.5, 3.0), 'train': (14.0, 3.0), 'car': (3.0, 1.5), 'sign': (1.5, 3.0),
+         'static': (1.5, 1.0), 'bush': (2.0, 1.0)}     # metres around the middle, and up, about
+SPECK = 2.0         # pixels; what is lower than that is not drawn
 EGO_DEPTH = 1.2     # metres; our own bonnet
 
 
@@ -79,7 +83,8 @@ def render(spec: SceneSpec) -> RenderedScene:
     paint_ground(canvas, spec)
     for item in spec.items:
         _shadow(canvas, item, spec.light)
-    for thing in sorted((*spec.panels, *spec.items), key=_paint_order, reverse=True):
+    shown = [item for item in spec.items if _in_view(item, spec.camera)]
+    for thing in sorted((*spec.panels, *shown), key=_paint_order, reverse=True):
         if isinstance(thing, Panel):
             draw_panel(canvas, thing, spec.light)
         else:
@@ -93,6 +98,16 @@ def render(spec: SceneSpec) -> RenderedScene:
         image=_develop(canvas, spec, depth), label_ids=labels, instance_ids=instances, depth=depth,
         glow=(_shrink(canvas.glow, spec.camera) / 255) ** 2.2, up=_shrink(canvas.up, spec.camera) / 255,
         objects=objects, lamps=np.array(lamps).reshape(-1, 3), camera=spec.camera, spec=spec)
+
+
+def _in_view(item: Item, camera: Camera) -> bool:
+    """Whether any of it can be seen, and is not just a speck."""
+    if item.z < 0.5:
+        return False
+    reach, tall = REACH.get(item.kind, (1.5, 2.0))
+    aside = abs(item.x) - reach * item.scale
+    tall_pixels = tall * item.scale * camera.focal / item.z
+    return aside < (item.z + reach) * camera.width / camera.focal * 0.55 and tall_pixels > SPECK
 
 
 def _paint_order(thing: Panel | Item) -> float:

@@ -19,16 +19,20 @@ DARK = (0.0, 0.0, 0.0)
 
 @dataclass
 class Part:
-    """A flat polygon (width 0), or a line ``width`` metres thick (one point: a ball)."""
+    """A flat polygon (width 0), or a line ``width`` metres thick (one point: a ball).
+
+    With ``ups`` it is a cloud of balls: ``colour`` (n, 3), ``width`` (n,) and ``ups`` (n,).
+    """
     points: np.ndarray                 # (n, 3) metres
     colour: np.ndarray                 # RGB, 0-255
-    width: float = 0.0
+    width: float | np.ndarray = 0.0
     closed: bool = False
     glow: tuple = DARK                 # light given off at night, RGB 0-255
     up: float = 0.0                    # how far it faces upwards, 0-1
     face: bool = False                 # a face of a closed body: culled from behind, sorted, shaded
     detail: bool = False               # lies on a face: culled from behind, painted after them
     solid: bool = True                 # belongs to the outline
+    ups: np.ndarray | None = None
 
 
 @dataclass
@@ -38,6 +42,7 @@ class Model:
     parts: list[Part] = field(default_factory=list)
     grain: float = 0.25
     cell: float = 20.0                 # noise cells per metre
+    slope: float = 0.7                 # of the noise: more is smoother
     centre: tuple[float, float, float] = (0.0, 0.8, 0.0)
 
     def face(self, points, colour, **more) -> None:
@@ -91,65 +96,76 @@ def draw_models(canvas: Canvas, models: list[Model], item: Item, light: Light) -
 
 
 def _draw_model(canvas: Canvas, model: Model, item: Item, light: Light) -> None:
-    counts = np.cumsum([len(p.points) for p in model.parts])[:-1]
-    world = place(np.concatenate([p.points for p in model.parts]), item)
+    sizes = np.array([len(part.points) for part in model.parts])
+    starts = np.cumsum(sizes) - sizes
+    world = place(np.concatenate([part.points for part in model.parts]), item)
     pixels, depth = canvas.camera.project(world)
     if depth.min() < NEAR:
         return
-    widest = max(p.width for p in model.parts) * item.scale * canvas.camera.focal / depth.min()
+    scale = item.scale * canvas.camera.focal
+    widest = max(float(np.max(part.width)) for part in model.parts) * scale / depth.min()
     box = canvas.box(pixels, widest / 2 + 1)
     if box is None:
         return
-    pieces = list(zip(model.parts, np.split(world, counts), np.split(pixels, counts),
-                      np.split(depth, counts)))
-    middle = place(np.array([model.centre]), item)[0]
-    eye = np.array([0, canvas.camera.elevation, 0])
-    faces = [piece for piece in pieces if piece[0].face]
-    faces.sort(key=lambda piece: -piece[3].mean())
+    far = np.add.reduceat(depth, starts) / sizes
+    gains = _gains(canvas, model, item, light, world, starts)
+    fixed, tint = canvas.fixed(pixels), np.array(light.tint)
+    order = sorted(range(len(sizes)), key=lambda k: (not model.parts[k].face, -far[k] * model.parts[k].face))
     planes = []
-    for part, points, at, far in faces + [piece for piece in pieces if not piece[0].face]:
-        gain = _paint(canvas, part, (points, at, far), (middle, eye), item, light)
-        if part.face and gain:
-            planes.append((at, far))
-    rows, cols = canvas.pixels_of(box)[::-1]
-    scale = item.z / canvas.camera.focal * model.cell
-    lines, columns = np.meshgrid(rows * scale + item.seed % 89, cols * scale, indexing='ij')
-    grain = noise(columns, lines, 1.0, 0.7) - 0.5
-    height = np.linspace(1.06, 0.9, len(rows), dtype=np.float32)[:, None]
-    canvas.texture(box, height * (1 + 2 * model.grain * grain))
+    for k in order:
+        if gains[k] <= 0:
+            continue
+        part, here = model.parts[k], slice(starts[k], starts[k] + sizes[k])
+        _paint(canvas, part, fixed[here], scale / far[k], gains[k] * tint)
+        if part.face:
+            planes.append((pixels[here], depth[here]))
+    _roughen(canvas, model, item, box)
     mask = canvas.take_mask(box)
     polygons = canvas.polygons_of(mask, box, largest=model.label not in ('pole', 'vegetation'))
     canvas.add(model.label, polygons, _body_depth(canvas, planes, float(np.median(depth))))
 
 
-def _paint(canvas: Canvas, part: Part, where, frame, item: Item, light: Light) -> bool:
-    """Paint one part; False if it faces away."""
-    points, pixels, depth = where
-    colour = np.asarray(part.colour, float) * light.tint
-    if part.face or part.detail:
-        normal = _normal(points)
-        outward = points.mean(0) - frame[0]
-        if normal @ outward < 0:
-            normal = -normal
-        if normal @ (points[0] - frame[1]) >= 0:
-            return False
-        colour = colour * light.shade(normal)
-    else:
-        colour = colour * light.shade(np.array([-0.3, 0.3, -0.9]))
-    colour = np.clip(colour, 0, 255)
-    if part.width:
-        width = part.width * item.scale * canvas.camera.focal / depth.mean()
-        canvas.line(canvas.fixed(pixels), width, part.closed, colour, part.glow, part.up, part.solid)
-    else:
-        canvas.fill(canvas.fixed(pixels), colour, part.glow, part.up)
-    return True
+def _gains(canvas: Canvas, model: Model, item: Item, light: Light, world: np.ndarray,
+           starts: np.ndarray) -> np.ndarray:
+    """Brightness of each part; 0 for faces and details that are turned away from the camera."""
+    gains = np.full(len(starts), light.shade(np.array([-0.3, 0.3, -0.9])))
+    chosen = [k for k, part in enumerate(model.parts) if part.face or part.detail]
+    if not chosen:
+        return gains
+    middle = place(np.array([model.centre]), item)[0]
+    third = np.array([len(model.parts[k].points) / 3 for k in chosen])
+    first = world[starts[chosen]]
+    second, last = (world[starts[chosen] + (third * n).astype(int)] for n in (1, 2))
+    normals = np.cross(second - first, last - first)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
+    outward = (first + second + last) / 3 - middle
+    normals *= np.where((normals * outward).sum(1, keepdims=True) < 0, -1, 1)
+    towards = (normals * (first - (0, canvas.camera.elevation, 0))).sum(1)
+    for k, normal, away in zip(chosen, normals, towards >= 0):
+        gains[k] = 0 if away else light.shade(normal)
+    return gains
 
 
-def _normal(points: np.ndarray) -> np.ndarray:
-    """Unit normal of a flat polygon (n, 3), from its area vector (Newell)."""
-    last = np.roll(points, 1, 0)
-    area = np.cross(last, points).sum(0)
-    return area / (np.linalg.norm(area) + 1e-12)
+def _paint(canvas: Canvas, part: Part, fixed: np.ndarray, scale: float, gain: np.ndarray) -> None:
+    colour = np.minimum(part.colour * gain, 255)
+    if part.ups is not None:
+        canvas.balls(fixed, part.width * scale, colour, part.glow, part.ups)
+    elif len(fixed) == 1:
+        canvas.balls(fixed, np.array([part.width * scale]), colour[None], part.glow, (part.up,))
+    elif part.width:
+        canvas.line(fixed, part.width * scale, part.closed, colour, part.glow, part.up, part.solid)
+    else:
+        canvas.fill(fixed, colour, part.glow, part.up)
+
+
+def _roughen(canvas: Canvas, model: Model, item: Item, box) -> None:
+    """Surface noise, and a little less light towards the ground."""
+    cols, rows = canvas.pixels_of(box)
+    scale = item.z / canvas.camera.focal * model.cell
+    across = (cols * scale + item.seed % 97)[None]
+    grain = noise(across, (rows * scale + item.seed % 89)[:, None], 1.0, model.slope) - 0.5
+    height = np.linspace(1.06, 0.9, len(rows), dtype=np.float32)[:, None]
+    canvas.texture(box, height * (1 + 2 * model.grain * grain))
 
 
 def _body_depth(canvas: Canvas, planes: list, fallback: float):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import functools
 
+import cv2
 import numpy as np
 
 TILE = 256
@@ -10,20 +11,29 @@ TILE = 256
 
 @functools.cache
 def noise_tile(slope: float, seed: int = 0) -> np.ndarray:
-    """A periodic (256, 256) float32 field in [0, 1] whose amplitude falls as frequency^-slope."""
+    """A periodic float32 field in [0, 1] whose amplitude falls as frequency^-slope.
+
+    Of period 256; the first row and column stand again at the end, for interpolation.
+    """
     white = np.random.default_rng([7, seed]).standard_normal((TILE, TILE))
     freq = np.hypot(*np.meshgrid(np.fft.fftfreq(TILE), np.fft.fftfreq(TILE)))
     freq[0, 0] = 1
     field = np.fft.ifft2(np.fft.fft2(white) * freq ** -slope).real
     field = (field - field.mean()) / field.std()
-    return np.clip(0.5 + 0.2 * field, 0, 1).astype(np.float32)
+    tile = np.clip(0.5 + 0.2 * field, 0, 1).astype(np.float32)
+    return np.pad(tile, ((0, 1), (0, 1)), mode='wrap')
 
 
 def noise(u: np.ndarray, v: np.ndarray, cells: float, slope: float = 1.0) -> np.ndarray:
     """Noise in [0, 1] at surface coordinates in metres, ``cells`` tile cells per metre."""
-    i = np.floor(np.clip(v * np.float32(cells), -1e6, 1e6)).astype(np.int32) & (TILE - 1)
-    j = np.floor(np.clip(u * np.float32(cells), -1e6, 1e6)).astype(np.int32) & (TILE - 1)
-    return noise_tile(slope)[i, j]
+    across, down = np.broadcast_arrays(_wrap(u * np.float32(cells)), _wrap(v * np.float32(cells)))
+    return cv2.remap(noise_tile(slope), np.ascontiguousarray(across), np.ascontiguousarray(down),
+                     cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _wrap(x: np.ndarray) -> np.ndarray:
+    x = np.asarray(x, np.float32)
+    return x - np.floor(x * np.float32(1 / TILE)) * np.float32(TILE)
 
 
 def cell_hash(i: np.ndarray, j: np.ndarray, salt: int) -> np.ndarray:

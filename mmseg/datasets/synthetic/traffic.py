@@ -8,9 +8,10 @@ from .scene import Item, Street
 
 # Chance of a scene holding one or more of a kind near enough to be seen well. The rare ones are
 # more frequent than in Cityscapes, so that a small data set can teach them.
-CHANCE = {'truck': 0.30, 'bus': 0.28, 'train': 0.26, 'motorcyclist': 0.30, 'cyclist': 0.45}
+CHANCE = {'truck': 0.24, 'bus': 0.28, 'train': 0.22, 'motorcyclist': 0.36, 'cyclist': 0.45}
 LENGTH = {'car': 4.8, 'truck': 10.0, 'bus': 12.5, 'train': 22.0, 'motorcyclist': 2.4, 'cyclist': 2.0,
           'motorcycle': 2.2, 'bicycle': 1.9}
+CARS = {'avenue': 5.0, 'residential': 2.0, 'old town': 1.6, 'country': 1.8}      # driving, on average
 
 
 class Space:
@@ -41,7 +42,7 @@ def sample_traffic(rng: np.random.Generator, street: Street, camera: Camera) -> 
         if rng.random() < CHANCE[kind]:
             for _ in range(1 + (rng.random() < 0.3)):
                 _drive(rng, street, kind, space, items)
-    for _ in range(rng.poisson({'avenue': 5, 'residential': 2, 'old town': 1.6, 'country': 1.8}[street.kind])):
+    for _ in range(rng.poisson(CARS[street.kind])):
         _drive(rng, street, 'car', space, items)
     if street.cross is not None and rng.random() < 0.4:
         kind = rng.choice(['car', 'car', 'bus', 'truck', 'cyclist', 'motorcyclist'])
@@ -87,7 +88,7 @@ def _park(rng: np.random.Generator, street: Street, sign: int, space: Space, ite
                 items.append(Item(str(kind), street.x(s, z), z, street.yaw(z) + turn + rng.normal(0, 0.03),
                                   _seed(rng)))
             z += rng.uniform(5.4, 8)
-    for kind, chance in (('bicycle', 0.26), ('motorcycle', 0.14)):
+    for kind, chance in (('bicycle', 0.26), ('motorcycle', 0.17)):
         if rng.random() < chance and side.pavement > side.verge:
             z = rng.uniform(6, 26)
             lean = rng.choice([0, np.pi / 2, rng.uniform(0, np.pi)])

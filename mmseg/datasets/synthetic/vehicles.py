@@ -86,7 +86,8 @@ def _pane(half: float, low: float, high: float, z_low: float, z_high: float, z_m
     return np.array([[x0, low, z_low], [x0, low, z_mid], [x1, high, z_mid], [x1, high, z_high]])
 
 
-def _box(model: Model, x: float, y0: float, y1: float, z0: float, z1: float, colour, bulge: float = 0) -> None:
+def _box(model: Model, x: float, y0: float, y1: float, z0: float, z1: float, colour,
+         bulge: float = 0) -> None:
     extrude(model, [(z0, y0), (z0, y1 - bulge), (z0 + bulge, y1), (z1 - bulge, y1),
                     (z1, y1 - bulge), (z1, y0)], lambda y: x, colour)
 
@@ -112,7 +113,8 @@ def truck(rng: np.random.Generator) -> list[Model]:
     extrude(model, [(split, 0.5), (split, cab_tall), (front - 0.35, cab_tall), (front, cab_tall * 0.62),
                     (front, 0.5)], lambda y: half, cab)
     top = cab_tall - 0.15
-    model.detail([[-half * .9, cab_tall * .62 + .05, front - .01], [half * .9, cab_tall * .62 + .05, front - .01],
+    low = cab_tall * 0.62 + 0.05
+    model.detail([[-half * .9, low, front - .01], [half * .9, low, front - .01],
                   [half * .85, top, front - 0.31], [-half * .85, top, front - 0.31]], GLASS)
     _along(model, half + 0.01, cab_tall * 0.6, top, split + 0.6, front - 0.45, GLASS)
     _cross(model, -half * 0.8, half * 0.8, 0.75, 1.25, front + 0.01, (40, 40, 42))

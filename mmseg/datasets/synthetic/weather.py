@@ -72,7 +72,7 @@ def sensor_noise(linear: np.ndarray, shot: float, read: float, rng: np.random.Ge
 def _foggy(scene: RenderedScene, clear: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     grey = rng.uniform(0.42, 0.72)
     light = grey * np.array([1, 1, 1]) * (1 + rng.normal(0, 0.02, 3))
-    out = fog(_dull(clear, rng.uniform(0.6, 0.9)), scene.distance, rng.uniform(0.02, 0.065), light)
+    out = fog(_dull(clear, rng.uniform(0.6, 0.9)), scene.distance, rng.uniform(0.015, 0.05), light)
     return sensor_noise(out, 2e-4, 0.004, rng)
 
 
@@ -82,7 +82,7 @@ def _rainy(scene: RenderedScene, clear: np.ndarray, rng: np.random.Generator) ->
     veil = (1 - transmission(scene.distance, beta)) * np.float32(0.85)
     streaks = np.minimum(_streaks(scene, rng), 1 - veil)
     light = rng.uniform(0.3, 0.45) * np.array([0.97, 1.0, 1.03])
-    out = rain(wet, streaks * np.float32(rng.uniform(0.25, 0.45)), veil, light)
+    out = rain(wet, streaks * np.float32(rng.uniform(0.12, 0.32)), veil, light)
     soft = cv2.GaussianBlur(out, (0, 0), scene.camera.width / 512 * rng.uniform(0.6, 1.3))
     lens = _drops(scene, rng)[..., None]
     return sensor_noise(out * (1 - lens) + soft * lens, 3e-4, 0.005, rng)
@@ -101,7 +101,7 @@ def _snowy(scene: RenderedScene, clear: np.ndarray, rng: np.random.Generator) ->
 
 def _night(scene: RenderedScene, clear: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     cast = np.array([1.0, rng.uniform(0.72, 0.86), rng.uniform(0.42, 0.62)], np.float32)
-    ambient = rng.uniform(0.01, 0.035) * np.float32([0.8, 0.9, 1.15])
+    ambient = rng.uniform(0.014, 0.045) * np.float32([0.8, 0.9, 1.15])
     lit = clear * (ambient + _lamp_light(scene, rng)[..., None] * cast)
     sky = np.isinf(scene.depth)[..., None]
     lit = np.where(sky, ambient * 0.5 + 0.004 * cast, lit)
@@ -171,7 +171,7 @@ def _streaks(scene: RenderedScene, rng: np.random.Generator) -> np.ndarray:
     w, h = scene.camera.width, scene.camera.height
     layer = np.zeros((h, w), np.float32)
     slant = rng.uniform(-0.35, 0.35)
-    for length, width, count in ((0.06, 1, 0.008), (0.14, 2, 0.0012)):
+    for length, width, count in ((0.05, 1, 0.006), (0.11, 2, 0.0006)):
         seeds = (rng.random((h, w)) < count * 256 / w).astype(np.float32)
         if width > 1:
             seeds = cv2.dilate(seeds, np.ones((1, max(1, round(width * w / 512))), np.uint8))
@@ -206,6 +206,9 @@ def snow_cover(scene: RenderedScene, rng: np.random.Generator) -> np.ndarray:
     bare = np.where(_is(scene, 'sidewalk'), rng.uniform(0, 0.3), bare)
     bare = np.where(_is(scene, 'person', 'rider', 'bicycle', 'motorcycle'), 0.35, bare)
     share = np.clip((patch - 0.75 + amount - bare + 0.2) * 4, 0, 0.95)
+    x, y, _ = _positions(scene)
+    leaves = np.clip((noise(x, y, 26, 0.7) - 0.62 + 0.3 * amount) * 6, 0, 0.9)
+    share = np.where(_is(scene, 'vegetation'), leaves, share)
     return (share * np.clip(scene.up * 1.3, 0, 1)).astype(np.float32)
 
 
