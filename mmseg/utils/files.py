@@ -1,6 +1,7 @@
 """Writing files so that nothing is ever half written, and nothing of a user's is replaced unasked."""
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -28,7 +29,8 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
     except OSError as error:
         raise UserError(f"cannot write '{path}': {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
