@@ -251,12 +251,12 @@ def write_config(run: Run) -> Path:
 
 def train(run: Run) -> str | None:
     """Train in this process; returns in one line why it failed, None if it did not."""
-    # the programs of tools/ need the whole package, which --list and --dry-run do not
-    from tools import train as program
     try:
         argv = [str(write_config(run))]
         if run.resume_from is not None:
             argv += ['--resume-from', str(run.resume_from)]
+        # it needs the whole package, which --list and --dry-run do not
+        from tools import train as program
         code = inspect.unwrap(program.main)(argv)
     except UserError as error:
         return str(error)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -108,6 +109,22 @@ def test_resume_goes_on_in_the_same_folder(run, tmp_path, trained):
     assert run('--config', TOY, '--resume', folder)[0] == 0
     assert trained.calls[-1][0] == str(config.with_name(f'{config.stem}_2.json'))
     assert json.loads(config.read_text())['seed'] == 5
+
+
+class KilledRun(run_experiments.Run):
+    """Its process ends at once, as one that ran out of memory does."""
+
+    @property
+    def config_file(self):
+        os._exit(9)
+
+
+def test_run_in_a_process_of_its_own_reports_back(tmp_path):
+    (tmp_path / 'file').write_text('')
+    run = run_experiments.Run(cfg={}, base={}, work_dir=tmp_path / 'file' / 'run')
+    assert run_experiments.train_apart(run).startswith(f"cannot write '{run.config_file}'")
+    killed = KilledRun(cfg={}, base={}, work_dir=tmp_path)
+    assert 'ended without a report' in run_experiments.train_apart(killed)
 
 
 @pytest.mark.parametrize('argv, message', [
