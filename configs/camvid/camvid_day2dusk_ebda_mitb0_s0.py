@@ -24,6 +24,7 @@ data = dict(
     train=dict(rare_class_sampling=dict(min_pixels=500, class_temp=0.01, min_crop_ratio=0.5)))
 # the UDA method takes the optimiser's step itself
 optimizer_config = None
+load_from = None
 # the network starts from nothing, so all of it learns at the same, higher rate
 optimizer = dict(lr=6e-4, paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=1.0))))
 lr_config = dict(warmup_iters=500)

@@ -6,6 +6,7 @@ Cost:     20k iterations of batch 8 at 256x128; meant for one GPU.
 """
 _base_ = ['streets_source_mitb0_s0.py']
 
+load_from = None  # this run makes the start of the others
 data = dict(samples_per_gpu=8, workers_per_gpu=8)
 optimizer = dict(lr=6e-4, paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=1.0))))
 lr_config = dict(warmup_iters=500)
