@@ -1,0 +1,4 @@
+from .daformer_head import DAFormerHead
+from .decode_head import BaseDecodeHead
+
+__all__ = ['BaseDecodeHead', 'DAFormerHead']

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmseg.core.seg import build_pixel_sampler
+from mmseg.ops import resize
+from mmseg.utils import UserError
+
+from ..builder import build_loss
+from ..losses.accuracy import accuracy
+
+RELU = dict(type='ReLU')
+CROSS_ENTROPY = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
+
+
+class BaseDecodeHead(nn.Module, ABC):
+    """What all heads share: choice of the features, dropout and classifier, losses.
+
+    Args:
+        in_channels: channels of the chosen feature map(s).
+        channels: channels in front of the classifier.
+        dropout_ratio: of whole channels, in front of the classifier.
+        in_index: which feature map(s) of the backbone.
+        input_transform: 'multiple_select' hands on a list, 'resize_concat' one map at the size of the
+            first, None the one at ``in_index``.
+        loss_decode: config of the loss, or a list of them.
+        decoder_params: settings of the decoder, read by the heads that have any.
+        sampler: config of a pixel sampler, e.g. ``dict(type='OHEMPixelSampler', thresh=0.7)``.
+    """
+
+    def __init__(self, in_channels: int | Sequence[int], channels: int, *, num_classes: int,
+                 dropout_ratio: float = 0.1, conv_cfg: dict | None = None, norm_cfg: dict | None = None,
+                 act_cfg: dict | None = RELU, in_index: int | Sequence[int] = -1,
+                 input_transform: str | None = None, loss_decode: dict | Sequence[dict] = CROSS_ENTROPY,
+                 decoder_params: dict | None = None, ignore_index: int = 255,
+                 sampler: dict | None = None, align_corners: bool = False):
+        super().__init__()
+        self._init_inputs(in_channels, in_index, input_transform)
+        self.channels, self.num_classes, self.dropout_ratio = channels, num_classes, dropout_ratio
+        self.conv_cfg, self.norm_cfg, self.act_cfg = conv_cfg, norm_cfg, act_cfg
+        self.ignore_index, self.align_corners = ignore_index, align_corners
+        losses = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
+        self.losses_decode = nn.ModuleList(build_loss(cfg) for cfg in losses)
+        self.sampler = None if sampler is None else build_pixel_sampler(sampler, context=self)
+        self.conv_seg = nn.Conv2d(channels, num_classes, kernel_size=1)
+        nn.init.normal_(self.conv_seg.weight, std=0.01)
+        nn.init.zeros_(self.conv_seg.bias)
+        self.dropout = nn.Dropout2d(dropout_ratio) if dropout_ratio > 0 else nn.Identity()
+
+    def _init_inputs(self, in_channels, in_index, input_transform) -> None:
+        if input_transform not in (None, 'multiple_select', 'resize_concat'):
+            raise UserError(f"decode head: input_transform '{input_transform}', expected multiple_select, "
+                            'resize_concat or None')
+        several = input_transform is not None
+        if several and (not isinstance(in_channels, Sequence) or not isinstance(in_index, Sequence)
+                        or len(in_channels) != len(in_index)):
+            raise UserError(f'decode head: in_channels {in_channels} and in_index {in_index} must be lists '
+                            f"of the same length with input_transform '{input_transform}'")
+        if not several and not (isinstance(in_channels, int) and isinstance(in_index, int)):
+            raise UserError(f'decode head: in_channels {in_channels} and in_index {in_index} must be single '
+                            'numbers without input_transform')
+        self.input_transform, self.in_index = input_transform, in_index
+        self.in_channels = sum(in_channels) if input_transform == 'resize_concat' else in_channels
+
+    def _transform_inputs(self, inputs: Sequence[Tensor]) -> Tensor | list[Tensor]:
+        if self.input_transform is None:
+            return inputs[self.in_index]
+        chosen = [inputs[i] for i in self.in_index]
+        if self.input_transform == 'multiple_select':
+            return chosen
+        return torch.cat([resize(x, chosen[0].shape[2:], mode='bilinear', align_corners=self.align_corners)
+                          for x in chosen], dim=1)
+
+    @abstractmethod
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Features of the backbone → logits (B num_classes h w) at the head's own resolution."""
+
+    def cls_seg(self, feat: Tensor) -> Tensor:
+        return self.conv_seg(self.dropout(feat))
+
+    def upsample(self, seg_logit: Tensor, size: Sequence[int]) -> Tensor:
+        """Logits at ``size`` (H W)."""
+        return resize(seg_logit, size, mode='bilinear', align_corners=self.align_corners)
+
+    def losses(self, seg_logit: Tensor, seg_label: Tensor,
+               seg_weight: Tensor | None = None) -> dict[str, Tensor]:
+        """Weighted losses and the pixel accuracy in percent.
+
+        Args:
+            seg_logit: logits (B C H W) at the label's size.
+            seg_label: class ids (B 1 H W), int64.
+            seg_weight: factor of each pixel (B H W).
+        """
+        if self.sampler is not None:
+            seg_weight = self.sampler.sample(seg_logit, seg_label)
+        label = seg_label.squeeze(1)
+        losses: dict[str, Tensor] = {}
+        for module in self.losses_decode:
+            value = module(seg_logit, label, weight=seg_weight, ignore_index=self.ignore_index)
+            if module.loss_weight != 1:
+                losses[f'raw_{module.loss_name}'] = value.detach()
+            losses[module.loss_name] = losses.get(module.loss_name, 0) + module.loss_weight * value
+        losses['acc_seg'] = accuracy(seg_logit.detach(), label)
+        return losses
+
+    def forward_train(self, inputs: Sequence[Tensor], img_metas: Sequence[dict], gt_semantic_seg: Tensor,
+                      train_cfg: dict | None = None, seg_weight: Tensor | None = None) -> dict[str, Tensor]:
+        logits = self.upsample(self(inputs), gt_semantic_seg.shape[2:])
+        return self.losses(logits, gt_semantic_seg, seg_weight)
+
+    def forward_test(self, inputs: Sequence[Tensor], img_metas: Sequence[dict],
+                     test_cfg: dict | None = None) -> Tensor:
+        return self(inputs)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmseg.utils import UserError
+
+from ..builder import LOSSES
+
+
+@LOSSES.register_module()
+class CrossEntropyLoss(nn.Module):
+    """Pixel-wise cross-entropy, mean over *all* pixels (method.md, steps 3 and 8).
+
+    An ignored pixel contributes 0 and still counts in the mean, as in the lineage;
+    ``avg_non_ignore=True`` divides by the number of valid pixels instead.
+
+    Args:
+        use_sigmoid: binary cross-entropy of each class against the rest.
+        reduction: 'mean', 'sum' or 'none'.
+        class_weight: one factor a class.
+        loss_weight: the factor that the caller applies; ``forward`` does not.
+        loss_name: name in the log.
+    """
+
+    def __init__(self, use_sigmoid: bool = False, reduction: str = 'mean',
+                 class_weight: Sequence[float] | None = None, loss_weight: float = 1.0,
+                 loss_name: str = 'loss_seg', avg_non_ignore: bool = False):
+        super().__init__()
+        if reduction not in ('mean', 'sum', 'none'):
+            raise UserError(f"CrossEntropyLoss: reduction '{reduction}', expected mean, sum or none")
+        self.use_sigmoid, self.reduction = use_sigmoid, reduction
+        self.loss_weight, self.loss_name, self.avg_non_ignore = loss_weight, loss_name, avg_non_ignore
+        self.class_weight = None if class_weight is None else list(class_weight)
+
+    def forward(self, cls_score: Tensor, label: Tensor, weight: Tensor | None = None,
+                ignore_index: int = 255) -> Tensor:
+        """Unweighted loss in nats.
+
+        Args:
+            cls_score: logits (B C H W).
+            label: class ids (B H W), int64.
+            weight: factor of each pixel (B H W).
+        """
+        class_weight = None
+        if self.class_weight is not None:
+            class_weight = cls_score.new_tensor(self.class_weight)
+        if self.use_sigmoid:
+            loss = _binary_cross_entropy(cls_score, label, class_weight, ignore_index)
+        else:
+            loss = F.cross_entropy(cls_score, label, class_weight, reduction='none',
+                                   ignore_index=ignore_index)
+        if weight is not None:
+            loss = loss * weight
+        if self.reduction == 'none':
+            return loss
+        if self.reduction == 'mean' and not self.avg_non_ignore:
+            return loss.mean()
+        if self.reduction == 'mean':
+            return loss.sum() / (label != ignore_index).sum().clamp(min=1)
+        return loss.sum()
+
+
+def _binary_cross_entropy(cls_score: Tensor, label: Tensor, class_weight: Tensor | None,
+                          ignore_index: int) -> Tensor:
+    """Mean over the classes of the one-against-rest cross-entropy, (B H W)."""
+    valid = label != ignore_index
+    classes = torch.arange(cls_score.shape[1], device=label.device).view(1, -1, 1, 1)
+    one_hot = (classes == label.unsqueeze(1)).to(cls_score.dtype)
+    loss = F.binary_cross_entropy_with_logits(cls_score, one_hot, reduction='none')
+    if class_weight is not None:
+        loss = loss * class_weight.view(1, -1, 1, 1)
+    return loss.mean(dim=1) * valid

@@ -1,0 +1,86 @@
+"""The entropy balance loss: the contribution of EBDA (method.md, step 9)."""
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmseg.utils import UserError
+
+from ..builder import LOSSES
+
+
+def pixel_entropy(logits: Tensor) -> Tensor:
+    """H = −Σ_c p_c ln p_c with p = σ(logits): (B C H W) → (B H W), in nats, 0 ≤ H ≤ ln C."""
+    log_p = F.log_softmax(logits, dim=1)
+    return -(log_p.exp() * log_p).sum(dim=1)
+
+
+class RunningQuantile(nn.Module):
+    """h_t = m·h_{t−1} + (1 − m)·Q_q(H), the quantile q of the batch's entropies; h_0 is the first one.
+
+    Args:
+        quantile: q, 0–1.
+        momentum: m, 0–1.
+    """
+
+    def __init__(self, quantile: float = 0.6, momentum: float = 0.9999):
+        super().__init__()
+        if not (0 <= quantile <= 1 and 0 <= momentum <= 1):
+            raise UserError(f'RunningQuantile: quantile {quantile} and momentum {momentum} must be 0–1')
+        self.quantile, self.momentum = quantile, momentum
+        # Saved with the training state, not among the weights: those keep the lineage's names.
+        self.register_buffer('value', torch.tensor(math.nan), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, entropy: Tensor) -> Tensor:
+        """Update with the entropies (any shape, nats) and return h as a 0-dim tensor."""
+        current = _quantile(entropy.detach().flatten().float(), self.quantile)
+        updated = self.momentum * self.value + (1 - self.momentum) * current
+        self.value.copy_(torch.where(self.value.isnan(), current, updated))
+        return self.value.clone()
+
+
+def _quantile(values: Tensor, q: float) -> Tensor:
+    """torch.quantile's linear interpolation without its limit of 2²⁴ values."""
+    position = q * (values.numel() - 1)
+    low = math.floor(position)
+    lower = values.kthvalue(low + 1).values
+    upper = values.kthvalue(min(low + 2, values.numel())).values
+    return torch.lerp(lower, upper, position - low)
+
+
+@LOSSES.register_module()
+class EntropyBalanceLoss(nn.Module):
+    """L = mean over all pixels of (H − h)²; neither mask nor pixel weight.
+
+    Pixels more certain than h (peaks of confidence) are pulled up, less certain ones down.
+
+    Args:
+        target: h in nats, 0 … ln C; or ``dict(type='RunningQuantile', quantile=…, momentum=…)`` for a
+            target that follows the entropies of the training.
+        loss_weight: λ_EB, which the caller applies; ``forward`` does not.
+        loss_name: name in the log.
+    """
+
+    def __init__(self, target: float | dict = 0.4, loss_weight: float = 0.1, loss_name: str = 'entropy'):
+        super().__init__()
+        self.loss_weight, self.loss_name = loss_weight, loss_name
+        if isinstance(target, dict):
+            options = {k: v for k, v in target.items() if k != 'type'}
+            if target.get('type') != 'RunningQuantile' or set(options) - {'quantile', 'momentum'}:
+                raise UserError(f'EntropyBalanceLoss: target {dict(target)}, expected nats or '
+                                "dict(type='RunningQuantile', quantile=…, momentum=…)")
+            self.target = RunningQuantile(**options)
+        elif target < 0:
+            raise UserError(f'EntropyBalanceLoss: target {target} is negative; entropies are 0 … ln C nats')
+        else:
+            self.target = float(target)
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Unweighted loss in nats² of logits (B C H W); the gradient flows through H, not through h."""
+        entropy = pixel_entropy(logits)
+        target = self.target(entropy) if isinstance(self.target, RunningQuantile) else self.target
+        return (entropy - target).square().mean()

@@ -1,0 +1,212 @@
+"""DACS / DAFormer / EBDA self-training. The numbers are the steps of docs/method.md.
+
+DACS: Tranheden et al., WACV 2021. DAFormer: Hoyer et al., CVPR 2022. With ``entropy_balance`` the method
+is EBDA, without it DAFormer.
+"""
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmseg.core.optimizer_step import Backward, OptimizerStep, as_optimizer_step
+from mmseg.utils import UserError
+
+from ..builder import UDA, build_loss, build_segmentor
+from ..segmentors.parse_losses import add_prefix, parse_losses
+from .class_mix import draw_class_masks, mix
+from .ema_teacher import teacher_mode, update_teacher
+from .feature_distance import class_mask, downscale_label, feature_distance
+from .pseudo_label import pixel_weight, pseudo_label
+from .strong_augment import StrongAugmentation
+from .uda_decorator import UDADecorator
+
+
+@UDA.register_module()
+class DACS(UDADecorator):
+    """Self-training with an EMA teacher on class-mixed images.
+
+    Args:
+        model: config of the network; student, teacher and ImageNet encoder are built from it.
+        max_iters: length of the training, in steps.
+        alpha: α of the teacher.
+        pseudo_threshold: τ, 0–1.
+        pseudo_weight_ignore_top, pseudo_weight_ignore_bottom: rows of the target without weight, pixels.
+        imnet_feature_dist_lambda: λ_FD; 0 switches the feature distance off.
+        imnet_feature_dist_classes: train ids of the classes compared; None compares every position.
+        imnet_feature_dist_scale_min_ratio: smallest share of a class in a cell of the feature map, 0–1.
+        mix: only 'class' exists (ClassMix).
+        mix_per_image, mix_ignore_label: draw the pasted classes of each image on its own; let ignored
+            pixels be drawn as a class. The defaults are the released code's.
+        blur, color_jitter_strength, color_jitter_probability: see ``StrongAugmentation``.
+        entropy_balance: config of the entropy balance loss; None is DAFormer.
+        mix_losses: configs of further losses on the logits of the mixed batch.
+        debug_img_interval: every so many steps ``train_step`` returns 'visuals' for a picture.
+        print_grad_magnitude: log the mean magnitude of the gradients after the source losses.
+    """
+
+    def __init__(self, model: dict, max_iters: int, alpha: float = 0.99, pseudo_threshold: float = 0.968,
+                 pseudo_weight_ignore_top: int = 0, pseudo_weight_ignore_bottom: int = 0,
+                 imnet_feature_dist_lambda: float = 0.0,
+                 imnet_feature_dist_classes: Sequence[int] | None = None,
+                 imnet_feature_dist_scale_min_ratio: float | None = None, mix: str = 'class',
+                 mix_per_image: bool = False, mix_ignore_label: bool = True, blur: bool = True,
+                 color_jitter_strength: float = 0.2, color_jitter_probability: float = 0.2,
+                 entropy_balance: dict | None = None, mix_losses: Sequence[dict] = (),
+                 debug_img_interval: int = 1000, print_grad_magnitude: bool = False):
+        super().__init__(model)
+        if mix != 'class':
+            raise UserError(f"DACS: mix '{mix}', only 'class' exists")
+        if imnet_feature_dist_classes is not None and imnet_feature_dist_scale_min_ratio is None:
+            raise UserError('DACS: imnet_feature_dist_classes needs imnet_feature_dist_scale_min_ratio')
+        self.max_iters, self.alpha, self.pseudo_threshold = max_iters, alpha, pseudo_threshold
+        self.ignore_rows = (pseudo_weight_ignore_top, pseudo_weight_ignore_bottom)
+        self.fdist_lambda = imnet_feature_dist_lambda
+        self.fdist_classes = imnet_feature_dist_classes
+        self.fdist_min_ratio = imnet_feature_dist_scale_min_ratio
+        self.mix_per_image, self.mix_ignore_label = mix_per_image, mix_ignore_label
+        self.augmentation = dict(blur=blur, jitter_threshold=color_jitter_probability,
+                                 strength=color_jitter_strength)
+        self.debug_img_interval, self.print_grad_magnitude = debug_img_interval, print_grad_magnitude
+        auxiliary = [*([entropy_balance] if entropy_balance else []), *mix_losses]
+        self.mix_losses = nn.ModuleList(build_loss(cfg) for cfg in auxiliary)
+        self.local_iter = 0
+        self._parallel: list[nn.Module] = []
+        self.ema_model = build_segmentor(model).requires_grad_(False)
+        if self.fdist_lambda > 0:
+            self.imnet_model = build_segmentor(model).requires_grad_(False)
+        self.train()
+
+    # ------------------------------------------------------------------- state
+
+    def init_weights(self) -> None:
+        """Load the pretrained encoder into student, teacher and the frozen ImageNet encoder."""
+        self.model.init_weights()
+        self.ema_model.init_weights()
+        if self.fdist_lambda > 0:
+            if not getattr(self.model.backbone, 'pretrained', None):
+                raise UserError('the feature distance compares with a pretrained encoder: set '
+                                'model.pretrained, or uda.imnet_feature_dist_lambda=0')
+            self.imnet_model.init_weights()
+
+    def train(self, mode: bool = True) -> DACS:
+        super().train(mode)
+        if mode:
+            teacher_mode(self.ema_model)
+        if self.fdist_lambda > 0:
+            self.imnet_model.eval()
+        return self
+
+    def get_ema_model(self) -> nn.Module:
+        return self.ema_model
+
+    def get_imnet_model(self) -> nn.Module:
+        return self.imnet_model
+
+    @property
+    def student(self) -> nn.Module:
+        """The student as it is called in training: inside its parallel wrapper, if there is one."""
+        return self._parallel[0] if self._parallel else self.model
+
+    def distribute(self, wrap) -> None:
+        """Train the student through ``wrap(student)``, e.g. DistributedDataParallel."""
+        self._parallel = [wrap(self.model)]
+
+    def training_state(self) -> dict[str, Any]:
+        """What a resumed run needs beyond the weights."""
+        return {'local_iter': self.local_iter, 'mix_losses': dict(self.mix_losses.named_buffers())}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        self.local_iter = int(state['local_iter'])
+        for name, buffer in self.mix_losses.named_buffers():
+            buffer.copy_(state['mix_losses'][name])
+
+    # -------------------------------------------------------------------- step
+
+    def train_step(self, data_batch: dict, optimizer: torch.optim.Optimizer | OptimizerStep,
+                   **kwargs) -> dict[str, Any]:
+        """One training step, parameters updated. ``log_vars`` are 0-dim tensors on the device."""
+        step = as_optimizer_step(optimizer)
+        step.begin()
+        outputs = self(**data_batch, backward=step.backward)
+        outputs['log_vars'].update(step.finish())
+        return dict(outputs, num_samples=len(data_batch['img']))
+
+    def forward_train(self, img: Tensor, img_metas: Sequence[dict], gt_semantic_seg: Tensor,
+                      target_img: Tensor, target_img_metas: Sequence[dict] | None = None,
+                      backward: Backward = Tensor.backward) -> dict[str, Any]:
+        """The losses of one step and their backward passes.
+
+        Args:
+            img, target_img: normalised images x_S, x_T (B 3 H W).
+            gt_semantic_seg: y_S (B 1 H W), int64.
+            backward: adds the gradient of a loss.
+        """
+        update_teacher(self.ema_model, self.model, self.local_iter, self.alpha)                      # 1
+        augment = StrongAugmentation.draw(**self.augmentation)                                       # 2
+        log_vars = self._train_source(img, img_metas, gt_semantic_seg, backward)                     # 3, 4
+        label, weight, quality = self._pseudo_label(target_img)                                      # 5
+        mask = draw_class_masks(gt_semantic_seg, self.mix_per_image, self._never_pasted())           # 6
+        mixed = augment(mix(mask, img, target_img), img_metas)                                       # 7
+        mixed_label = mix(mask, gt_semantic_seg, label.unsqueeze(1))
+        mixed_weight = mix(mask, torch.ones_like(weight).unsqueeze(1), weight.unsqueeze(1)).squeeze(1)
+        mixed_log, logits = self._train_mixed(mixed, img_metas, mixed_label, mixed_weight, backward)  # 8, 9
+        outputs = dict(log_vars={**log_vars, 'l.pseudo_weight': quality, **mixed_log})
+        if self.local_iter % self.debug_img_interval == 0:
+            outputs['visuals'] = dict(
+                step=self.local_iter, img_metas=img_metas, source=img, source_label=gt_semantic_seg,
+                target=target_img, pseudo_label=label, mixed=mixed, mixed_label=mixed_label, mask=mask,
+                weight=mixed_weight, logits=logits.detach())
+        self.local_iter += 1
+        return outputs
+
+    def _never_pasted(self) -> int | None:
+        return None if self.mix_ignore_label else self.model.decode_head.ignore_index
+
+    def _train_source(self, img, img_metas, label, backward: Backward) -> dict[str, Tensor]:
+        """L_S and L_FD, one backward pass for both. Gradients are not exchanged between processes yet:
+        those of the mixed loss follow."""
+        with self.student.no_sync() if self._parallel else contextlib.nullcontext():
+            losses = self.student(img, img_metas, gt_semantic_seg=label, return_feat=True)
+            loss, log_vars = parse_losses(losses)
+            if self.fdist_lambda > 0:
+                distance = self.fdist_lambda * self._feature_distance(img, label, losses['features'][-1])
+                loss = loss + distance
+                log_vars['src.loss_imnet_feat_dist'] = distance.detach()
+            backward(loss)
+        if self.print_grad_magnitude:
+            grads = [p.grad.abs().mean() for p in self.model.parameters() if p.grad is not None]
+            log_vars['src.grad_magnitude'] = torch.stack(grads).mean()
+        return log_vars
+
+    def _feature_distance(self, img: Tensor, label: Tensor, feature: Tensor) -> Tensor:
+        with torch.inference_mode():
+            imagenet = self.imnet_model.extract_feat(img)[-1]
+        if self.fdist_classes is None:
+            return feature_distance(feature, imagenet)
+        cells = downscale_label(label, feature.shape[2:], self.num_classes, self.fdist_min_ratio,
+                                self.model.decode_head.ignore_index)
+        return feature_distance(feature, imagenet, class_mask(cells, self.fdist_classes))
+
+    def _pseudo_label(self, target_img: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """ŷ (B H W), its pixel weights (B H W), and their value q."""
+        with torch.inference_mode():
+            label, quality = pseudo_label(self.ema_model.encode_decode(target_img), self.pseudo_threshold)
+        quality = quality.clone()
+        return label, pixel_weight(quality, label.shape, *self.ignore_rows), quality
+
+    def _train_mixed(self, mixed, img_metas, label, weight, backward: Backward):
+        """L_M and the losses on its logits (L_EB); one forward and one backward pass for all."""
+        losses = self.student(mixed, img_metas, gt_semantic_seg=label, seg_weight=weight,
+                              return_logits=True)
+        loss, log_vars = parse_losses(losses)
+        for module in self.mix_losses:
+            value = module(losses['logits'])
+            loss = loss + module.loss_weight * value
+            log_vars[module.loss_name] = module.loss_weight * value.detach()
+            log_vars[f'raw_{module.loss_name}'] = value.detach()
+        backward(loss)
+        return add_prefix(log_vars, 'mix'), losses['logits']

@@ -1,0 +1,45 @@
+"""Thing-class ImageNet feature distance (DAFormer, section 3.3, eq. 9–13; method.md, step 4)."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def downscale_label(label: Tensor, size: Sequence[int], num_classes: int, min_ratio: float,
+                    ignore_index: int = 255) -> Tensor:
+    """Label of each cell of a coarser grid: its largest class by area, if that class has enough of it.
+
+    Args:
+        label: class ids (B 1 H W), int64.
+        size: height and width of the grid.
+        min_ratio: smallest share of the area, 0–1; cells below it get ``ignore_index``.
+
+    Returns:
+        (B 1 h w) int64. Ignored pixels count as one more class.
+    """
+    label = torch.where(label == ignore_index, num_classes, label).squeeze(1)
+    share = F.one_hot(label, num_classes + 1).permute(0, 3, 1, 2).float()
+    ratio, cell = F.interpolate(share, size=tuple(size), mode='area').max(dim=1, keepdim=True)
+    return torch.where((cell == num_classes) | (ratio < min_ratio), ignore_index, cell)
+
+
+def feature_distance(student: Tensor, imagenet: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean over the masked positions of ‖F^θ − F^g‖₂; 0 where the mask is empty.
+
+    Args:
+        student, imagenet: features (B C h w).
+        mask: (B 1 h w) bool; None takes every position.
+    """
+    distance = torch.linalg.vector_norm(student - imagenet, dim=1)
+    if mask is None:
+        return distance.mean()
+    mask = mask.squeeze(1)
+    return (distance * mask).sum() / mask.sum().clamp(min=1)
+
+
+def class_mask(label: Tensor, classes: Sequence[int]) -> Tensor:
+    """Where ``label`` is one of ``classes``, bool."""
+    return torch.isin(label, torch.tensor(list(classes), device=label.device))

@@ -1,0 +1,78 @@
+"""Strong augmentation of the mixed image (DACS, Tranheden et al., WACV 2021; method.md, steps 2 and 7).
+
+Whether an augmentation fires is drawn once a step for the whole batch; how strong it is, once an image.
+"""
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import kornia
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class StrongAugmentation:
+    """The draws of one step.
+
+    Args:
+        jitter: u_jitter ~ U(0, 1); colour jitter fires if it is above ``jitter_threshold``.
+        blur: u_blur ~ U(0, 1), 0 if blur is off; blur fires above 0.5.
+        jitter_threshold: ``color_jitter_probability`` of the configs: 0.2 fires on 80 % of the steps.
+        strength: s, of brightness, contrast, saturation and hue alike.
+    """
+
+    jitter: float
+    blur: float
+    jitter_threshold: float
+    strength: float
+
+    @classmethod
+    def draw(cls, blur: bool, jitter_threshold: float, strength: float) -> StrongAugmentation:
+        """Draw from Python's ``random``, u_jitter first."""
+        jitter = random.random()
+        return cls(jitter, random.random() if blur else 0.0, jitter_threshold, strength)
+
+    def __call__(self, images: Tensor, img_metas: Sequence[dict]) -> Tensor:
+        """Normalised images (B 3 H W) → augmented ones; normalised as ``img_metas`` says."""
+        jitters, blurs = self.jitter > self.jitter_threshold, self.blur > 0.5
+        if not (jitters or blurs):
+            return images
+        return torch.cat([self._augment(image, meta, jitters, blurs)
+                          for image, meta in zip(images.split(1), img_metas)])
+
+    def _augment(self, image: Tensor, meta: dict, jitters: bool, blurs: bool) -> Tensor:
+        if jitters:
+            mean, std = normalisation(meta, image.device)
+            image = (color_jitter(image * std + mean, self.strength) - mean) / std
+        return gaussian_blur(image, np.random.uniform(0.15, 1.15)) if blurs else image
+
+
+def normalisation(img_meta: dict, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of an image in [0, 1], each (1 3 1 1), from its meta data."""
+    config = img_meta['img_norm_cfg']
+    return tuple(
+        torch.tensor(np.asarray(config[key], dtype=np.float32) / 255.0, device=device).view(1, 3, 1, 1)
+        for key in ('mean', 'std'))
+
+
+def color_jitter(image: Tensor, strength: float) -> Tensor:
+    """kornia's ColorJitter with brightness = contrast = saturation = hue = ``strength`` of an image
+    (1 3 H W) in [0, 1]."""
+    return kornia.augmentation.ColorJitter(strength, strength, strength, strength)(image)
+
+
+def blur_kernel_size(side: int) -> int:
+    """⌊⌈0.1·side⌉ − 0.5 + ⌈0.1·side⌉ mod 2⌋: an odd number near a tenth of the side, in pixels."""
+    tenth = math.ceil(0.1 * side)
+    return math.floor(tenth - 0.5 + tenth % 2)
+
+
+def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (1 3 H W), σ in pixels."""
+    kernel = (blur_kernel_size(image.shape[2]), blur_kernel_size(image.shape[3]))
+    return kornia.filters.gaussian_blur2d(image, kernel, (sigma, sigma))

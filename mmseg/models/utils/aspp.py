@@ -1,0 +1,84 @@
+"""Atrous spatial pyramid pooling (Chen et al., "Rethinking Atrous Convolution", 2017), plain and with
+depthwise-separable convolutions (DeepLabV3+, 2018)."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from torch import Tensor, nn
+
+from mmseg.ops import resize
+
+
+class ASPPModule(nn.ModuleList):
+    """Parallel convolutions at several dilations; a dilation of 1 is a 1×1 convolution."""
+
+    def __init__(self, dilations: Sequence[int], in_channels: int, channels: int,
+                 conv_cfg: dict | None = None, norm_cfg: dict | None = None,
+                 act_cfg: dict | None = None):
+        style = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        super().__init__(self._branch(d, in_channels, channels, style) for d in dilations)
+
+    def _branch(self, dilation: int, in_channels: int, channels: int, style: dict) -> nn.Module:
+        if dilation == 1:
+            return ConvModule(in_channels, channels, 1, **style)
+        return ConvModule(in_channels, channels, 3, dilation=dilation, padding=dilation, **style)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B C H W) → one (B channels H W) a dilation."""
+        return [branch(x) for branch in self]
+
+
+class DepthwiseSeparableASPPModule(ASPPModule):
+    """ASPP whose dilated convolutions are depthwise separable."""
+
+    def _branch(self, dilation: int, in_channels: int, channels: int, style: dict) -> nn.Module:
+        if dilation == 1:
+            return super()._branch(dilation, in_channels, channels, style)
+        style = {k: v for k, v in style.items() if k != 'conv_cfg'}
+        return DepthwiseSeparableConvModule(in_channels, channels, 3, dilation=dilation, padding=dilation,
+                                            **style)
+
+
+class ASPPWrapper(nn.Module):
+    """ASPP as the fusion layer of a decoder (DAFormer, section 3.1).
+
+    Args:
+        sep: depthwise-separable dilated convolutions.
+        pool: add a branch of global average pooling.
+        context_cfg: add a branch built by ``build_layer`` from this config.
+    """
+
+    def __init__(self, in_channels: int, channels: int, sep: bool, dilations: Sequence[int], pool: bool,
+                 norm_cfg: dict | None, act_cfg: dict | None, align_corners: bool,
+                 context_cfg: dict | None = None):
+        super().__init__()
+        self.align_corners = align_corners
+        style = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        branches = len(dilations)
+        self.image_pool = None
+        if pool:
+            self.image_pool = nn.Sequential(nn.AdaptiveAvgPool2d(1),
+                                            ConvModule(in_channels, channels, 1, **style))
+            branches += 1
+        self.context_layer = None
+        if context_cfg is not None:
+            from ..decode_heads.daformer_head import build_layer
+            self.context_layer = build_layer(in_channels, channels, align_corners=align_corners,
+                                             **context_cfg)
+            branches += 1
+        aspp = DepthwiseSeparableASPPModule if sep else ASPPModule
+        self.aspp_modules = aspp(dilations, in_channels, channels, **style)
+        self.bottleneck = ConvModule(branches * channels, channels, 3, padding=1, **style)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B in_channels H W) → (B channels H W)."""
+        branches = []
+        if self.image_pool is not None:
+            branches.append(resize(self.image_pool(x), x.shape[2:], mode='bilinear',
+                                   align_corners=self.align_corners))
+        if self.context_layer is not None:
+            branches.append(self.context_layer(x))
+        branches.extend(self.aspp_modules(x))
+        return self.bottleneck(torch.cat(branches, dim=1))

@@ -1,0 +1,175 @@
+"""The one place where checkpoint files are read and written.
+
+Files are read with ``weights_only=True``: a checkpoint may hold tensors, numbers, strings and
+containers of them, never code.
+"""
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .errors import UserError
+
+STUDENT_PREFIX, TEACHER_PREFIX, IMNET_PREFIX = 'model.', 'ema_model.', 'imnet_model.'
+
+# numpy's scalars stand in the meta data and log buffers of public checkpoints.
+_NUMPY_CORE = getattr(np, '_core', None) or np.core
+SAFE_TYPES = [_NUMPY_CORE.multiarray.scalar, _NUMPY_CORE.multiarray._reconstruct, np.ndarray, np.dtype,
+              type(np.dtype('f4')), type(np.dtype('f8')), type(np.dtype('i4')), type(np.dtype('i8')),
+              type(np.dtype('bool')), OrderedDict]
+
+
+def load_file(path: str, map_location: str = 'cpu') -> dict[str, Any]:
+    """Read a checkpoint file (.pth, or .safetensors for plain weights).
+
+    Raises:
+        UserError: the file is missing, truncated, or holds anything but data.
+    """
+    if not os.path.isfile(path):
+        raise UserError(f"checkpoint '{path}' does not exist")
+    if str(path).endswith('.safetensors'):
+        return {'state_dict': _load_safetensors(path)}
+    try:
+        with torch.serialization.safe_globals(SAFE_TYPES):
+            loaded = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split('\n')[0]
+        raise UserError(f"checkpoint '{path}' was refused, it is no plain weights file: {reason}; "
+                        'if you trust its origin, load it yourself and save its state_dict') from error
+    except (RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, struct.error) as error:
+        raise UserError(f"checkpoint '{path}' is damaged or incomplete "
+                        f'({str(error).splitlines()[0] if str(error) else type(error).__name__}): '
+                        'copy or download it again') from error
+    if not isinstance(loaded, dict):
+        raise UserError(f"checkpoint '{path}' holds a {type(loaded).__name__}, expected a dict of weights")
+    return loaded
+
+
+def _load_safetensors(path: str) -> dict[str, torch.Tensor]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file as load
+    except ImportError as error:
+        raise UserError(f"reading '{path}' needs the package safetensors: pip install safetensors") from error
+    try:
+        return load(path)
+    except SafetensorError as error:
+        raise UserError(f"checkpoint '{path}' is damaged or incomplete ({error})") from error
+
+
+def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The weights in a checkpoint of any of the usual shapes, without DistributedDataParallel's
+    ``module.`` prefix."""
+    state = checkpoint
+    for key in ('state_dict', 'model'):
+        if isinstance(checkpoint.get(key), Mapping):
+            state = checkpoint[key]
+            break
+    weights = {k: v for k, v in state.items() if isinstance(v, torch.Tensor)}
+    if weights and all(k.startswith('module.') for k in weights):
+        weights = {k[len('module.'):]: v for k, v in weights.items()}
+    return weights
+
+
+def select_prefix(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The entries under ``prefix``, without it."""
+    return {k[len(prefix):]: v for k, v in state.items() if k.startswith(prefix)}
+
+
+def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: str,
+                 extras: Sequence[str] = (), missing_ok: Sequence[str] = ()) -> None:
+    """Load ``state`` into ``module``; every name and shape has to agree.
+
+    Args:
+        source: file name used in error messages.
+        extras: prefixes of entries of ``state`` that may be left out.
+        missing_ok: prefixes of entries of ``module`` that may keep their values.
+
+    Raises:
+        UserError: the weights are those of another architecture; says how they differ.
+    """
+    state = {k: v for k, v in state.items() if not k.startswith(tuple(extras))}
+    own = module.state_dict()
+    missing = [k for k in own if k not in state and not k.startswith(tuple(missing_ok))]
+    unexpected = [k for k in state if k not in own]
+    shapes = [f'{k} is {tuple(state[k].shape)}, expected {tuple(own[k].shape)}'
+              for k in own if k in state and state[k].shape != own[k].shape]
+    faults = []
+    for title, names in (('missing', missing), ('unexpected', unexpected), ('of another shape', shapes)):
+        if names:
+            faults.append(f'{len(names)} {title} (first: {names[0]})')
+    if faults:
+        raise UserError(f"checkpoint '{source}' does not fit {type(module).__name__}: {'; '.join(faults)}. "
+                        'Use the config that the checkpoint was trained with')
+    module.load_state_dict(state, strict=not missing_ok)
+
+
+def load_segmentor_weights(model: nn.Module, checkpoint: Mapping[str, Any], prefix: str = 'auto',
+                           strict: bool = True, source: str = 'checkpoint') -> None:
+    """Load a checkpoint's network into a segmentor.
+
+    Args:
+        prefix: 'auto' takes the student of a UDA checkpoint, or a plain network's weights;
+            'ema_model.' the teacher.
+        strict: False lets missing and unexpected entries pass (a shape must still agree).
+    """
+    state = state_dict_of(checkpoint)
+    if prefix == 'auto':
+        prefix = STUDENT_PREFIX if any(k.startswith(STUDENT_PREFIX) for k in state) else ''
+    selected = select_prefix(state, prefix)
+    if not selected:
+        raise UserError(f"checkpoint '{source}' has no weights under '{prefix}'"
+                        + (': it holds a single network' if prefix else ''))
+    if strict:
+        load_weights(model, selected, source)
+    else:
+        load_weights(model, {k: v for k, v in selected.items() if k in model.state_dict()}, source,
+                     missing_ok=('',))
+
+
+def load_pretrained(backbone: nn.Module, path: str, extras: Sequence[str] = ()) -> None:
+    """Load a pretrained encoder; a whole network's checkpoint gives its ``backbone.``."""
+    if not os.path.isfile(path):
+        raise UserError(f"pretrained weights '{path}' do not exist: download them there, or set "
+                        '--options model.pretrained=None to start from random weights')
+    state = state_dict_of(load_file(path))
+    for prefix in (STUDENT_PREFIX + 'backbone.', 'backbone.'):
+        if any(k.startswith(prefix) for k in state):
+            state = select_prefix(state, prefix)
+            break
+    load_weights(backbone, state, path, extras)
+
+
+def save_file(checkpoint: Mapping[str, Any], path: str) -> None:
+    """Write a checkpoint so that at any moment either the old or the new file is whole."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    temporary = f'{path}.tmp{os.getpid()}'
+    try:
+        with open(temporary, 'wb') as f:
+            torch.save(dict(checkpoint), f)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"cannot write checkpoint '{path}': {error.strerror or error}") from error
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def save_checkpoint(path: str, model: nn.Module, optimizer: torch.optim.Optimizer | None = None,
+                    meta: Mapping[str, Any] | None = None, **state: Any) -> None:
+    """Write ``model`` (on the CPU, without parallel wrappers) with ``meta`` and further ``state``."""
+    weights = OrderedDict((k, v.detach().cpu()) for k, v in model.state_dict().items())
+    checkpoint = {'meta': dict(meta or {}), 'state_dict': weights, **state}
+    if optimizer is not None:
+        checkpoint['optimizer'] = optimizer.state_dict()
+    save_file(checkpoint, path)
