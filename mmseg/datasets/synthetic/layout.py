@@ -84,7 +84,7 @@ def sample_street(rng: np.random.Generator, kind: str) -> Street:
         kind=str(kind), shift=position + rng.normal(0, 0.35), heading=rng.normal(0, 0.025),
         curvature=rng.normal(0, bend / 2), left=left, right=right, lane_width=lane, lanes=lanes,
         centre_line=str(line), edge_lines=bool(kind == 'country' or rng.random() < 0.2),
-        rails=bool(kind in ('avenue', 'old town') and rng.random() < 0.4), zebra=zebra, cross=cross,
+        rails=bool(kind in ('avenue', 'old town') and rng.random() < 0.6), zebra=zebra, cross=cross,
         cross_half=rng.uniform(3, 5), seed=int(rng.integers(1 << 31)))
 
 

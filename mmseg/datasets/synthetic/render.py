@@ -14,7 +14,7 @@ from .labels import ID_TO_TRAIN
 from .layout import sample_scene
 from .panels import draw_panel
 from .scene import Item, Light, Panel, SceneSpec
-from .solids import draw_models, place
+from .solids import Model, draw_models, place
 
 MODELS = {
     'car': vehicles.car, 'truck': vehicles.truck, 'bus': vehicles.bus, 'train': vehicles.train,
@@ -31,6 +31,7 @@ REACH = {'tree': (5.0, 7.0), 'lamp': (3.0, 7.0), 'pole': (1.5, 5.0), 'traffic li
          'truck': (6.0, 3.0), 'bus': (7.5, 3.0), 'train': (14.0, 3.0), 'car': (3.0, 1.5), 'sign': (1.5, 3.0),
          'static': (1.5, 1.0), 'bush': (2.0, 1.0)}     # metres around the middle, and up, about
 SPECK = 2.0         # pixels; what is lower than that is not drawn
+LONG = ('car', 'truck', 'bus', 'train')
 EGO_DEPTH = 1.2     # metres; our own bonnet
 
 
@@ -83,13 +84,14 @@ def render(spec: SceneSpec) -> RenderedScene:
     paint_ground(canvas, spec)
     for item in spec.items:
         _shadow(canvas, item, spec.light)
-    shown = [item for item in spec.items if _in_view(item, spec.camera)]
-    for thing in sorted((*spec.panels, *shown), key=_paint_order, reverse=True):
+    shown = [(item, MODELS[item.kind](np.random.default_rng(item.seed)))
+             for item in spec.items if _in_view(item, spec.camera)]
+    things = [(panel, []) for panel in spec.panels] + shown
+    for thing, models in sorted(things, key=_paint_order, reverse=True):
         if isinstance(thing, Panel):
             draw_panel(canvas, thing, spec.light)
         else:
-            rng = np.random.default_rng(thing.seed)
-            draw_models(canvas, MODELS[thing.kind](rng), thing, spec.light)
+            draw_models(canvas, models, thing, spec.light)
     if spec.ego:
         _draw_ego(canvas, spec)
     labels, instances, depth, objects = canvas.finish()
@@ -110,8 +112,14 @@ def _in_view(item: Item, camera: Camera) -> bool:
     return aside < (item.z + reach) * camera.width / camera.focal * 0.55 and tall_pixels > SPECK
 
 
-def _paint_order(thing: Panel | Item) -> float:
-    return thing.sort if isinstance(thing, Panel) else thing.z
+def _paint_order(pair: tuple[Panel | Item, list[Model]]) -> float:
+    """Metres ahead. A long vehicle counts with its near end: it hides what stands beside it."""
+    thing, models = pair
+    if isinstance(thing, Panel):
+        return thing.sort
+    if thing.kind not in LONG:
+        return thing.z
+    return min(float(place(part.points, thing)[:, 2].min()) for part in models[0].parts)
 
 
 def _shrink(layer: np.ndarray, camera: Camera) -> np.ndarray:

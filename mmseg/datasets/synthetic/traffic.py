@@ -7,8 +7,8 @@ from .camera import Camera
 from .scene import Item, Street
 
 # Chance of a scene holding one or more of a kind near enough to be seen well. The rare ones are
-# more frequent than in Cityscapes, so that a small data set can teach them.
-CHANCE = {'truck': 0.24, 'bus': 0.28, 'train': 0.22, 'motorcyclist': 0.36, 'cyclist': 0.45}
+# more frequent than in Cityscapes, so that a small data set can teach them. Trams need rails.
+CHANCE = {'truck': 0.24, 'bus': 0.28, 'train': 0.7, 'motorcyclist': 0.36, 'cyclist': 0.45}
 LENGTH = {'car': 4.8, 'truck': 10.0, 'bus': 12.5, 'train': 22.0, 'motorcyclist': 2.4, 'cyclist': 2.0,
           'motorcycle': 2.2, 'bicycle': 1.9}
 CARS = {'avenue': 5.0, 'residential': 2.0, 'old town': 1.6, 'country': 1.8}      # driving, on average
@@ -39,7 +39,7 @@ def sample_traffic(rng: np.random.Generator, street: Street, camera: Camera) -> 
     space, items = Space(), []
     space.claim(-street.shift, 0.0, 9.0)
     for kind in ('train', 'bus', 'truck', 'motorcyclist', 'cyclist'):
-        if rng.random() < CHANCE[kind]:
+        if rng.random() < CHANCE[kind] and (kind != 'train' or street.rails):
             for _ in range(1 + (rng.random() < 0.3)):
                 _drive(rng, street, kind, space, items)
     for _ in range(rng.poisson(CARS[street.kind])):

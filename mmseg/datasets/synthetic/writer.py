@@ -20,7 +20,7 @@ from .render import RenderedScene, render_scene
 from .weather import CONDITIONS, apply_weather
 
 MANIFEST = 'synthetic_streets.json'
-VERSION = 2                 # of the renderer: one more whenever a pixel changes
+VERSION = 3                 # of the renderer: one more whenever a pixel changes
 MIN_SIZE, MAX_SIZE = (64, 32), (4096, 4096)
 CITIES = {'train': ('amberg', 'birkenau', 'corvey', 'dornburg', 'eldena', 'falkenhain'),
           'val': ('grauheim', 'hohenau', 'ilsenried')}
