@@ -16,10 +16,9 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from mmcv import Config
 
 from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of
 from mmseg.apis.test import TestOutcome, gathered_predictions, run_test, world
@@ -30,6 +29,9 @@ from mmseg.utils.checkpoint import TEACHER_PREFIX
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.distributed import LAUNCHERS, join_processes
 from mmseg.utils.files import unused_path, write_bytes, write_json
+
+if TYPE_CHECKING:
+    from mmcv import Config
 
 AUG_TEST_RATIOS = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
 EVAL_OPTIONS = ('imgfile_prefix', 'to_label_id')
