@@ -16,7 +16,7 @@ demo: setup ## generate data, train source-only, DAFormer and EBDA, print the co
 	@"$(PYTHON_IN_VENV)" -m demo.run_demo
 
 test: lint ## all tests (TESTS=tests/unit for a part of them)
-	OMP_NUM_THREADS=1 "$(PYTHON_IN_VENV)" -m pytest -n $(TEST_JOBS) --dist loadfile $(TESTS)
+	OMP_NUM_THREADS=1 "$(PYTHON_IN_VENV)" -m pytest -r fEs -n $(TEST_JOBS) --dist loadfile $(TESTS)
 
 lint: setup ## style, commented-out code, complexity
 	"$(PYTHON_IN_VENV)" -m ruff check .
