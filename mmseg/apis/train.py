@@ -1,0 +1,122 @@
+"""Training a model on a data set as a config says."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from mmcv.cnn.utils import revert_sync_batchnorm
+from mmcv.runner import HOOKS
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mmseg.core import DistEvalHook, EvalHook, class_subsets
+from mmseg.core.hooks import CheckpointHook, UDAVisualizationHook
+from mmseg.core.optimizer import build_optimizer
+from mmseg.core.runner import IterBasedRunner
+from mmseg.datasets import build_dataloader, build_dataset
+from mmseg.datasets.loader import build_train_loader
+from mmseg.models.uda import UDADecorator
+from mmseg.utils import UserError, build_from_cfg, get_root_logger
+from mmseg.utils.checkpoint import load_file, load_segmentor_weights
+
+from .inference import choose_device
+from .test import world
+
+
+def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool = False,
+                    validate: bool = False, timestamp: str | None = None, meta: dict | None = None,
+                    device: str | torch.device = 'auto') -> nn.Module:
+    """Train.
+
+    Args:
+        model: what ``build_train_model`` returns.
+        dataset: the training set, or a list with just it.
+        cfg: a config with ``data``, ``optimizer``, ``lr_config``, ``runner``, ``checkpoint_config``,
+            ``log_config``, ``work_dir`` and, all optional, ``seed``, ``optimizer_config``,
+            ``evaluation``, ``load_from``, ``resume_from``, ``custom_hooks``.
+        distributed: exchange gradients between the processes of ``torch.distributed``.
+        validate: evaluate on ``cfg.data.val`` as ``cfg.evaluation`` says.
+        timestamp: used in the names of the log files.
+        meta: kept in the checkpoints.
+        device: 'auto', 'cpu', 'cuda:0', …
+
+    Returns:
+        the trained model.
+
+    Raises:
+        UserError: a mistake in the config or in the data.
+    """
+    rank, world_size = world() if distributed else (0, 1)
+    device = choose_device(device)
+    model = _placed(model, device, distributed)
+    runner = _build_runner(model, cfg, device, meta)
+    if timestamp:
+        runner.timestamp = timestamp
+    dataset = dataset[0] if isinstance(dataset, (list, tuple)) else dataset
+    _register_hooks(runner, cfg, dataset, validate, distributed)
+    if cfg.get('resume_from'):
+        runner.resume(cfg['resume_from'])
+    elif cfg.get('load_from'):
+        load_start(model, cfg['load_from'])
+    data = cfg['data']
+    loader = build_train_loader(dataset, data.get('samples_per_gpu', 1), data.get('workers_per_gpu', 0),
+                                runner.seed, rank, world_size, runner.iter, runner.max_iters)
+    runner.run(loader, cfg.get('workflow'))
+    return model
+
+
+def load_start(model: nn.Module, path: str) -> None:
+    """Start from the network in a checkpoint: the weights of the student if ``model`` is a UDA method
+    (its teacher begins as a copy)."""
+    network = model.get_model() if isinstance(model, UDADecorator) else model
+    load_segmentor_weights(network, load_file(path), source=path)
+
+
+def _placed(model: nn.Module, device: torch.device, distributed: bool) -> nn.Module:
+    if not distributed or device.type == 'cpu':
+        model = revert_sync_batchnorm(model)  # which needs several GPUs
+    model = model.to(device)
+    if distributed:
+        model.distribute(partial(DistributedDataParallel, broadcast_buffers=False,
+                                 device_ids=None if device.type == 'cpu' else [device]))
+    return model
+
+
+def _build_runner(model: nn.Module, cfg: Mapping, device: torch.device,
+                  meta: dict | None) -> IterBasedRunner:
+    settings = dict(cfg['runner'])
+    kind = settings.pop('type', 'IterBasedRunner')
+    if kind != 'IterBasedRunner' or set(settings) != {'max_iters'}:
+        raise UserError(f"runner {dict(cfg['runner'])}: expected "
+                        "dict(type='IterBasedRunner', max_iters=…)")
+    optimizer = build_optimizer(model, cfg['optimizer'])
+    return IterBasedRunner(model, optimizer, cfg['work_dir'], get_root_logger(),
+                           settings['max_iters'], device, seed=cfg.get('seed') or 0,
+                           grad_clip=(cfg.get('optimizer_config') or {}).get('grad_clip'), meta=meta)
+
+
+def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validate: bool,
+                    distributed: bool) -> None:
+    runner.register_lr_hook(cfg['lr_config'])
+    if cfg.get('checkpoint_config') is not None:
+        runner.register_hook(CheckpointHook(**{k: v for k, v in cfg['checkpoint_config'].items()
+                                               if k != 'type'}))
+    runner.register_timer_hook(dict(type='IterTimerHook'))
+    if getattr(dataset, 'PALETTE', None) is not None and isinstance(runner.model, UDADecorator):
+        runner.register_hook(UDAVisualizationHook(dataset.PALETTE))
+    runner.register_logger_hooks(cfg.get('log_config') or dict(interval=50, hooks=[]))
+    for hook in cfg.get('custom_hooks') or ():
+        runner.register_hook(build_from_cfg({k: v for k, v in hook.items() if k != 'priority'}, HOOKS),
+                             priority=hook.get('priority', 'NORMAL'))
+    if validate:
+        runner.register_hook(_evaluation_hook(cfg, distributed), priority='LOW')
+
+
+def _evaluation_hook(cfg: Mapping, distributed: bool) -> EvalHook:
+    val = build_dataset(cfg['data']['val'], dict(test_mode=True))
+    loader = build_dataloader(val, samples_per_gpu=1, workers_per_gpu=cfg['data'].get('workers_per_gpu', 0),
+                              dist=distributed, shuffle=False)
+    settings = {'by_epoch': False, **(cfg.get('evaluation') or {})}
+    return (DistEvalHook if distributed else EvalHook)(loader, class_subsets=class_subsets(cfg), **settings)

@@ -1,0 +1,4 @@
+from .checkpoint_hook import CheckpointHook
+from .uda_visualization_hook import UDAVisualizationHook
+
+__all__ = ['CheckpointHook', 'UDAVisualizationHook']

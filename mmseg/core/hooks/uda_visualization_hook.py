@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from mmcv.runner import Hook
+from torch import Tensor
+
+from mmseg.models.losses import pixel_entropy
+
+
+class UDAVisualizationHook(Hook):
+    """A picture of what a UDA step saw, for every image of the batch, whenever the step returns
+    'visuals' (every ``debug_img_interval`` steps): ``class_mix_debug/<step>_<image>.png``.
+
+    Args:
+        palette: RGB colour (0–255) of each class.
+        out_dir: folder below the run's.
+    """
+
+    def __init__(self, palette: Sequence[Sequence[int]], out_dir: str = 'class_mix_debug'):
+        self.palette, self.out_dir = palette, out_dir
+
+    def after_train_iter(self, runner) -> None:
+        visuals = runner.outputs.get('visuals')
+        if visuals is None or runner.rank != 0:
+            return
+        folder = os.path.join(runner.work_dir, self.out_dir)
+        os.makedirs(folder, exist_ok=True)
+        for i in range(len(visuals['source'])):
+            draw_visuals(visuals, i, self.palette).savefig(
+                os.path.join(folder, f'{visuals["step"]:06d}_{i}.png'))
+
+
+def draw_visuals(visuals: dict, i: int, palette: Sequence[Sequence[int]]) -> Figure:
+    """The panels of image ``i`` of a batch; ``visuals`` as DACS returns them."""
+    norm = visuals['img_metas'][i]['img_norm_cfg']
+    logits = visuals['logits'][i:i + 1].float()
+    max_entropy = math.log(logits.shape[1])
+    prediction, entropy = logits.argmax(dim=1)[0], pixel_entropy(logits)[0]
+    grey = dict(cmap='gray', vmin=0, vmax=1)
+    panels = [
+        ('source', _photo(visuals['source'][i], norm), {}),
+        ('source label', _coloured(visuals['source_label'][i, 0], palette), {}),
+        ('target', _photo(visuals['target'][i], norm), {}),
+        ('pseudo-label', _coloured(visuals['pseudo_label'][i], palette), {}),
+        ('mask', _array(visuals['mask'][i, 0]), grey),
+        ('mixed', _photo(visuals['mixed'][i], norm), {}),
+        ('mixed label', _coloured(visuals['mixed_label'][i, 0], palette), {}),
+        ('weight', _array(visuals['weight'][i]), grey),
+        ('prediction', _coloured(prediction, palette), {}),
+        (f'entropy, mean {entropy.mean():.2f} of {max_entropy:.2f} nats', _array(entropy),
+         dict(cmap='viridis', vmin=0, vmax=max_entropy)),
+    ]
+    figure = Figure(figsize=(15, 6.4), layout='constrained')
+    for axes, (title, picture, style) in zip(figure.subplots(2, 5).flat, panels):
+        axes.imshow(picture, interpolation='nearest', **style)
+        axes.set_title(title)
+        axes.axis('off')
+    return figure
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return values.detach().cpu().float().numpy()
+
+
+def _photo(image: Tensor, norm: dict) -> np.ndarray:
+    """Normalised (3 H W) → RGB (H W 3) in [0, 1]."""
+    pixels = _array(image.permute(1, 2, 0)) * np.asarray(norm['std']) + np.asarray(norm['mean'])
+    return np.clip(pixels / 255.0, 0, 1)
+
+
+def _coloured(label: Tensor, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Class ids (H W) → RGB (H W 3) uint8; ids without a colour are black."""
+    colours = torch.zeros(256, 3, dtype=torch.uint8)
+    colours[:len(palette)] = torch.as_tensor(np.asarray(palette), dtype=torch.uint8)
+    return colours[label.detach().cpu().long()].numpy()

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import inspect
+
+import torch
+from mmcv.runner import build_optimizer as mmcv_build_optimizer
+from mmcv.runner.optimizer.builder import OPTIMIZERS
+from torch import nn
+
+from mmseg.utils import UserError, did_you_mean
+
+
+def build_optimizer(model: nn.Module, cfg: dict) -> torch.optim.Optimizer:
+    """The optimiser of a config, with mmcv's ``paramwise_cfg`` (``custom_keys``, ``norm_decay_mult`` …).
+
+    mmcv makes a group of every parameter; here parameters with the same settings share one, so that
+    torch's foreach and fused implementations work on long lists. Frozen parameters are left out.
+
+    Raises:
+        UserError: an unknown optimiser, or a key that it does not take.
+    """
+    kind = cfg.get('type')
+    if kind not in OPTIMIZERS.module_dict:
+        raise UserError(f"unknown optimizer type '{kind}': {did_you_mean(kind, OPTIMIZERS.module_dict)}")
+    try:
+        optimizer = mmcv_build_optimizer(model, dict(cfg))
+    except (TypeError, ValueError) as error:
+        raise UserError(f'optimizer {dict(cfg)}: {error}') from error
+    groups: dict[tuple, dict] = {}
+    for group in optimizer.param_groups:
+        trained = [p for p in group['params'] if p.requires_grad]
+        settings = {k: v for k, v in group.items() if k != 'params'}
+        if trained:
+            same = groups.setdefault(tuple(sorted(settings.items())), {**settings, 'params': []})
+            same['params'] += trained
+    if not groups:
+        raise UserError('there is no parameter to train')
+    return type(optimizer)(list(groups.values()), **_defaults_taken(optimizer))
+
+
+def _defaults_taken(optimizer: torch.optim.Optimizer) -> dict:
+    """The optimiser's defaults that its constructor accepts."""
+    accepted = inspect.signature(type(optimizer)).parameters
+    return {k: v for k, v in optimizer.defaults.items() if k in accepted}
