@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -180,9 +181,13 @@ def _run(todo: list[Job], nproc: int, progress: bool) -> None:
             return
         # forked workers start at once; importing torch again in each would take longer than drawing
         method = 'fork' if 'fork' in multiprocessing.get_all_start_methods() else 'spawn'
-        with multiprocessing.get_context(method).Pool(nproc) as pool:
+        with multiprocessing.get_context(method).Pool(nproc, _leave_ctrl_c_to_the_parent) as pool:
             for _ in pool.imap_unordered(run_job, todo, chunksize=1):
                 bar.update()
+
+
+def _leave_ctrl_c_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def run_job(job: Job) -> None:
