@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +19,15 @@ from data_trees import (
     save,
     train_pipeline,
 )
+from mmcv import Config
 from PIL import Image
 
 from mmseg.core.evaluation import ConfusionMatrix
 from mmseg.datasets import ConcatDataset, UDADataset, build_dataset
+from mmseg.datasets.pipelines import Compose
 from mmseg.utils import UserError
+
+REPO = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope='module')
@@ -281,6 +286,24 @@ def test_a_bad_label_in_an_item_is_named(tmp_path):
 def test_mistakes_in_a_config(city, change, message):
     with pytest.raises(UserError, match=message):
         build_dataset({**cityscapes_cfg(city), **change})
+
+
+def data_sets_in(cfg: dict) -> list[dict]:
+    parts = [cfg['train'], cfg['val'], cfg['test']]
+    return [d for part in parts for d in ((part['source'], part['target']) if 'source' in part else (part,))]
+
+
+@pytest.mark.parametrize('path', sorted((REPO / 'configs/_base_/datasets').glob('*.py')), ids=lambda p: p.stem)
+def test_the_configs_name_what_there_is(path):
+    """All but the data: types, keys and pipelines build; the paths are the ones of the README."""
+    data = Config.fromfile(path)._cfg_dict.to_dict()['data']
+    for cfg in data_sets_in(data):
+        Compose(cfg['pipeline'])
+        root = cfg['data_root'] = f"nowhere/{cfg['data_root']}"
+        with pytest.raises(UserError, match=f'data root {root} does not exist'):
+            build_dataset(cfg)
+    if data['train']['type'] == 'UDADataset':  # the adaptation never sees the target's labels
+        assert 'LoadAnnotations' not in str(data['train']['target']['pipeline'])
 
 
 def test_mistakes_in_a_uda_config(city, weather, custom_root):
