@@ -293,7 +293,8 @@ def data_sets_in(cfg: dict) -> list[dict]:
     return [d for part in parts for d in ((part['source'], part['target']) if 'source' in part else (part,))]
 
 
-@pytest.mark.parametrize('path', sorted((REPO / 'configs/_base_/datasets').glob('*.py')), ids=lambda p: p.stem)
+@pytest.mark.parametrize('path', sorted((REPO / 'configs/_base_/datasets').glob('*.py')),
+                         ids=lambda path: path.stem)
 def test_the_configs_name_what_there_is(path):
     """All but the data: types, keys and pipelines build; the paths are the ones of the README."""
     data = Config.fromfile(path)._cfg_dict.to_dict()['data']
