@@ -19,7 +19,7 @@ from ..builder import UDA, build_loss, build_segmentor
 from ..segmentors.parse_losses import add_prefix, parse_losses
 from .class_mix import draw_class_masks, mix
 from .ema_teacher import teacher_mode, update_teacher
-from .feature_distance import class_mask, downscale_label, feature_distance
+from .feature_distance import FeatureDistance
 from .pseudo_label import pixel_weight, pseudo_label
 from .strong_augment import StrongAugmentation
 from .uda_decorator import UDADecorator
@@ -60,13 +60,12 @@ class DACS(UDADecorator):
         super().__init__(model)
         if mix != 'class':
             raise UserError(f"DACS: mix '{mix}', only 'class' exists")
-        if imnet_feature_dist_classes is not None and imnet_feature_dist_scale_min_ratio is None:
-            raise UserError('DACS: imnet_feature_dist_classes needs imnet_feature_dist_scale_min_ratio')
         self.max_iters, self.alpha, self.pseudo_threshold = max_iters, alpha, pseudo_threshold
         self.ignore_rows = (pseudo_weight_ignore_top, pseudo_weight_ignore_bottom)
         self.fdist_lambda = imnet_feature_dist_lambda
-        self.fdist_classes = imnet_feature_dist_classes
-        self.fdist_min_ratio = imnet_feature_dist_scale_min_ratio
+        self.feature_distance = FeatureDistance(
+            imnet_feature_dist_classes, imnet_feature_dist_scale_min_ratio, self.num_classes,
+            self.model.decode_head.ignore_index)
         self.mix_per_image, self.mix_ignore_label = mix_per_image, mix_ignore_label
         self.augmentation = dict(blur=blur, jitter_threshold=color_jitter_probability,
                                  strength=color_jitter_strength)
@@ -74,7 +73,6 @@ class DACS(UDADecorator):
         auxiliary = [*([entropy_balance] if entropy_balance else []), *mix_losses]
         self.mix_losses = nn.ModuleList(build_loss(cfg) for cfg in auxiliary)
         self.local_iter = 0
-        self._parallel: list[nn.Module] = []
         self.ema_model = build_segmentor(model).requires_grad_(False)
         if self.fdist_lambda > 0:
             self.imnet_model = build_segmentor(model).requires_grad_(False)
@@ -105,15 +103,6 @@ class DACS(UDADecorator):
 
     def get_imnet_model(self) -> nn.Module:
         return self.imnet_model
-
-    @property
-    def student(self) -> nn.Module:
-        """The student as it is called in training: inside its parallel wrapper, if there is one."""
-        return self._parallel[0] if self._parallel else self.model
-
-    def distribute(self, wrap) -> None:
-        """Train the student through ``wrap(student)``, e.g. DistributedDataParallel."""
-        self._parallel = [wrap(self.model)]
 
     def training_state(self) -> dict[str, Any]:
         """What a resumed run needs beyond the weights."""
@@ -173,7 +162,8 @@ class DACS(UDADecorator):
             losses = self.student(img, img_metas, gt_semantic_seg=label, return_feat=True)
             loss, log_vars = parse_losses(losses)
             if self.fdist_lambda > 0:
-                distance = self.fdist_lambda * self._feature_distance(img, label, losses['features'][-1])
+                distance = self.fdist_lambda * self.feature_distance(
+                    losses['features'][-1], self._imagenet_feature(img), label)
                 loss = loss + distance
                 log_vars['src.loss_imnet_feat_dist'] = distance.detach()
             backward(loss)
@@ -182,14 +172,9 @@ class DACS(UDADecorator):
             log_vars['src.grad_magnitude'] = torch.stack(grads).mean()
         return log_vars
 
-    def _feature_distance(self, img: Tensor, label: Tensor, feature: Tensor) -> Tensor:
-        with torch.inference_mode():
-            imagenet = self.imnet_model.extract_feat(img)[-1]
-        if self.fdist_classes is None:
-            return feature_distance(feature, imagenet)
-        cells = downscale_label(label, feature.shape[2:], self.num_classes, self.fdist_min_ratio,
-                                self.model.decode_head.ignore_index)
-        return feature_distance(feature, imagenet, class_mask(cells, self.fdist_classes))
+    @torch.inference_mode()
+    def _imagenet_feature(self, img: Tensor) -> Tensor:
+        return self.imnet_model.extract_feat(img)[-1]
 
     def _pseudo_label(self, target_img: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """ŷ (B H W), its pixel weights (B H W), and their value q."""

@@ -2,10 +2,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from mmseg.utils import UserError
+
+
+@dataclass(frozen=True)
+class FeatureDistance:
+    """L_FD / λ_FD of a batch.
+
+    Args:
+        classes: train ids of the classes compared; None compares every position.
+        min_ratio: smallest share of a class in a cell of the feature map, 0–1.
+        num_classes: C.
+        ignore_index: label of the pixels without a class.
+    """
+
+    classes: Sequence[int] | None
+    min_ratio: float | None
+    num_classes: int
+    ignore_index: int
+
+    def __post_init__(self) -> None:
+        if self.classes is not None and self.min_ratio is None:
+            raise UserError('uda.imnet_feature_dist_classes needs uda.imnet_feature_dist_scale_min_ratio')
+
+    def __call__(self, student: Tensor, imagenet: Tensor, label: Tensor) -> Tensor:
+        """Features F_4^θ, F_4^g (B C h w) and labels y_S (B 1 H W), int64 → 0-dim, ≥ 0."""
+        if self.classes is None:
+            return feature_distance(student, imagenet)
+        cells = downscale_label(label, student.shape[2:], self.num_classes, self.min_ratio,
+                                self.ignore_index)
+        return feature_distance(student, imagenet, class_mask(cells, self.classes))
 
 
 def downscale_label(label: Tensor, size: Sequence[int], num_classes: int, min_ratio: float,

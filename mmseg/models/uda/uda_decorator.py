@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -15,10 +16,21 @@ class UDADecorator(nn.Module):
         self.model = build_segmentor(copy.deepcopy(model))
         self.num_classes = self.model.num_classes
         self.train_cfg, self.test_cfg = self.model.train_cfg, self.model.test_cfg
+        self._parallel: list[nn.Module] = []
 
     def get_model(self) -> nn.Module:
         """The student."""
         return self.model
+
+    @property
+    def student(self) -> nn.Module:
+        """The student as it is called in training: inside its parallel wrapper, if there is one."""
+        return self._parallel[0] if self._parallel else self.model
+
+    def distribute(self, wrap: Callable[[nn.Module], nn.Module]) -> None:
+        """Train the student through ``wrap(student)``, e.g. DistributedDataParallel. The wrapper is kept in
+        a list, where ``nn.Module`` does not register it: the names of the weights stay as they are."""
+        self._parallel = [wrap(self.model)]
 
     def extract_feat(self, img: Tensor):
         return self.model.extract_feat(img)
