@@ -18,6 +18,7 @@ from mmseg.utils import UserError, one_line_errors
 
 ROOT = Path(__file__).resolve().parent.parent
 STREETS = Path('data/streets')
+SCENES = ['--train', '400', '--val', '60', '--size', '256x128', '--seed', '0']
 RUNS = OUT / 'local-basic'
 PICTURE = OUT / 'overlay.png'
 METHODS = {
@@ -38,10 +39,9 @@ def newest_run(name: str) -> Path | None:
 
 
 def data_steps() -> list[Step]:
-    scenes = ['--train', '400', '--val', '60', '--size', '256x128', '--seed', '0']
     return [
         Step('make_streets',
-             [sys.executable, 'tools/make_synthetic_streets.py', str(STREETS), *scenes, '--nproc', PROCESSES],
+             [sys.executable, 'tools/make_synthetic_streets.py', str(STREETS), *SCENES, '--nproc', PROCESSES],
              result=f'{STREETS}/acdc/rgb_anon/*/val/*/*.png'),
         Step('convert_streets',
              [sys.executable, 'tools/convert_datasets/cityscapes.py', str(STREETS / 'cityscapes'),
