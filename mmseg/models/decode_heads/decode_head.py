@@ -51,6 +51,11 @@ class BaseDecodeHead(nn.Module, ABC):
         nn.init.zeros_(self.conv_seg.bias)
         self.dropout = nn.Dropout2d(dropout_ratio) if dropout_ratio > 0 else nn.Identity()
 
+    @property
+    def style(self) -> dict:
+        """What the convolutions of a head have in common."""
+        return dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+
     def _init_inputs(self, in_channels, in_index, input_transform) -> None:
         if input_transform not in (None, 'multiple_select', 'resize_concat'):
             raise UserError(f"decode head: input_transform '{input_transform}', expected multiple_select, "
@@ -107,10 +112,25 @@ class BaseDecodeHead(nn.Module, ABC):
         losses['acc_seg'] = accuracy(seg_logit.detach(), label)
         return losses
 
+    def training_logits(self, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+        """All outputs that training supervises, at the head's resolution, by the prefix of their names in
+        the log. The first is the prediction; it has no prefix where it is the only one."""
+        return {'': self(inputs)}
+
     def forward_train(self, inputs: Sequence[Tensor], img_metas: Sequence[dict], gt_semantic_seg: Tensor,
-                      train_cfg: dict | None = None, seg_weight: Tensor | None = None) -> dict[str, Tensor]:
-        logits = self.upsample(self(inputs), gt_semantic_seg.shape[2:])
-        return self.losses(logits, gt_semantic_seg, seg_weight)
+                      train_cfg: dict | None = None, seg_weight: Tensor | None = None,
+                      return_logits: bool = False) -> dict[str, Tensor]:
+        """Losses and log values of all outputs; with ``return_logits`` also 'logits', the prediction
+        (B C H W) at the label's size."""
+        outputs = {name: self.upsample(logits, gt_semantic_seg.shape[2:])
+                   for name, logits in self.training_logits(inputs).items()}
+        values: dict[str, Tensor] = {}
+        for prefix, logits in outputs.items():
+            for name, value in self.losses(logits, gt_semantic_seg, seg_weight).items():
+                values[f'{prefix}.{name}' if prefix else name] = value
+        if return_logits:
+            values['logits'] = next(iter(outputs.values()))
+        return values
 
     def forward_test(self, inputs: Sequence[Tensor], img_metas: Sequence[dict],
                      test_cfg: dict | None = None) -> Tensor:

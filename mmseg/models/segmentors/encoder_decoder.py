@@ -75,9 +75,10 @@ class EncoderDecoder(nn.Module):
             return_logits: add 'logits' (B C H W), so that further losses need no second pass.
         """
         features = self.extract_feat(img)
-        logits = self.decode_head.upsample(self.decode_head(features), gt_semantic_seg.shape[2:])
-        out: dict[str, Any] = add_prefix(self.decode_head.losses(logits, gt_semantic_seg, seg_weight),
-                                         'decode')
+        values = self.decode_head.forward_train(features, img_metas, gt_semantic_seg, self.train_cfg,
+                                                seg_weight, return_logits=True)
+        logits = values.pop('logits')
+        out: dict[str, Any] = add_prefix(values, 'decode')
         for name, head in self._auxiliary_heads():
             out.update(add_prefix(head.forward_train(features, img_metas, gt_semantic_seg, self.train_cfg,
                                                      seg_weight), name))
