@@ -13,18 +13,8 @@ from mmseg.utils import UserError, did_you_mean
 from ..builder import HEADS
 from ..utils.aspp import ASPPWrapper
 from ..utils.isa import ISALayer
+from ..utils.mlp import MLP
 from .decode_head import BaseDecodeHead
-
-
-class MLP(nn.Module):
-    """Linear embedding of every position: (B C H W) → (B embed_dim H W)."""
-
-    def __init__(self, input_dim: int, embed_dim: int):
-        super().__init__()
-        self.proj = nn.Linear(input_dim, embed_dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.proj(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 def _mlp(in_channels: int, out_channels: int, align_corners: bool, act_cfg: None = None,

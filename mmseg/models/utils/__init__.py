@@ -1,4 +1,5 @@
-from .aspp import ASPPModule, ASPPWrapper, DepthwiseSeparableASPPModule
-from .isa import ISALayer, SelfAttentionBlock
+from .aspp import ASPPModule, ASPPWrapper, DepthwiseSeparableASPPModule, image_pooling
+from .isa import ISALayer, SelfAttentionBlock, attend, interlaced_attention
 
-__all__ = ['ASPPModule', 'ASPPWrapper', 'DepthwiseSeparableASPPModule', 'ISALayer', 'SelfAttentionBlock']
+__all__ = ['ASPPModule', 'ASPPWrapper', 'DepthwiseSeparableASPPModule', 'ISALayer', 'SelfAttentionBlock',
+           'attend', 'image_pooling', 'interlaced_attention']

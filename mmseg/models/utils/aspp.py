@@ -41,6 +41,11 @@ class DepthwiseSeparableASPPModule(ASPPModule):
                                             **style)
 
 
+def image_pooling(in_channels: int, channels: int, **style) -> nn.Sequential:
+    """The branch of global average pooling: (B in_channels H W) → (B channels 1 1)."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), ConvModule(in_channels, channels, 1, **style))
+
+
 class ASPPWrapper(nn.Module):
     """ASPP as the fusion layer of a decoder (DAFormer, section 3.1).
 
@@ -59,8 +64,7 @@ class ASPPWrapper(nn.Module):
         branches = len(dilations)
         self.image_pool = None
         if pool:
-            self.image_pool = nn.Sequential(nn.AdaptiveAvgPool2d(1),
-                                            ConvModule(in_channels, channels, 1, **style))
+            self.image_pool = image_pooling(in_channels, channels, **style)
             branches += 1
         self.context_layer = None
         if context_cfg is not None:

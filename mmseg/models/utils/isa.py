@@ -16,11 +16,19 @@ def _projection(in_channels: int, channels: int, num_convs: int, style: dict) ->
     return convs[0] if num_convs == 1 else nn.Sequential(*convs)
 
 
+def attend(query: Tensor, key: Tensor, value: Tensor, scale: float | None = None) -> Tensor:
+    """Dot-product attention of one head over the positions of maps: queries and keys (B K H W) and values
+    (B C H W) → (B C H W). The default ``scale`` is 1/√K."""
+    q, k, v = (x.flatten(2).transpose(1, 2).unsqueeze(1) for x in (query, key, value))
+    context = F.scaled_dot_product_attention(q, k, v, scale=scale).squeeze(1)
+    return context.transpose(1, 2).unflatten(2, query.shape[2:])
+
+
 class SelfAttentionBlock(nn.Module):
     """Scaled dot-product attention of one head over the positions of a feature map.
 
     Args:
-        channels: of the keys, queries and values.
+        channels: of the keys and queries; the values have ``in_channels``.
         num_convs: 1×1 convolutions in the projections of keys and queries.
     """
 
@@ -31,15 +39,13 @@ class SelfAttentionBlock(nn.Module):
         style = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.key_project = _projection(in_channels, channels, num_convs, style)
         self.query_project = _projection(in_channels, channels, num_convs, style)
-        self.value_project = nn.Conv2d(in_channels, channels, 1)
-        self.output_project = _projection(channels, in_channels, 1, style)
+        self.value_project = nn.Conv2d(in_channels, in_channels, 1)
+        self.output_project = _projection(in_channels, in_channels, 1, style)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B C H W) → (B C H W)."""
-        q, k, v = (project(x).flatten(2).transpose(1, 2).unsqueeze(1)
-                   for project in (self.query_project, self.key_project, self.value_project))
-        context = F.scaled_dot_product_attention(q, k, v).squeeze(1)
-        return self.output_project(context.transpose(1, 2).unflatten(2, x.shape[2:]))
+        context = attend(self.query_project(x), self.key_project(x), self.value_project(x))
+        return self.output_project(context)
 
 
 class ISALayer(nn.Module):
