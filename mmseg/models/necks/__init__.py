@@ -1,0 +1,4 @@
+from .segformer_adapter import SegFormerAdapter
+from .simple_fpn import SimpleFPN
+
+__all__ = ['SegFormerAdapter', 'SimpleFPN']

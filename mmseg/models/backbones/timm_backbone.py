@@ -1,0 +1,85 @@
+"""Encoders of the library timm (Wightman, "PyTorch Image Models") by name."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import timm
+from torch import Tensor, nn
+
+from mmseg.utils import UserError, did_you_mean
+from mmseg.utils.checkpoint import load_pretrained, load_weights
+
+from ..builder import BACKBONES
+
+# What a classifier's checkpoint holds beyond the features: classifiers and the norm in front of them.
+CLASSIFIER = ('head.', 'head_dist.', 'fc.', 'classifier.', 'norm.', 'fc_norm.', 'conv_head.')
+
+
+def _flat(name: str) -> str:
+    """A parameter's name without the way it is nested, which timm changes to cut features out."""
+    return name.removeprefix('model.').replace('.', '_')
+
+
+@BACKBONES.register_module()
+class TIMMBackbone(nn.Module):
+    """Any model of timm that gives feature maps: convolutional, hierarchical, or a plain transformer, whose
+    maps all have one stride (see ``SimpleFPN``). Nothing is downloaded at construction.
+
+    Args:
+        model_name: e.g. 'convnext_tiny', 'swin_tiny_patch4_window7_224', 'vit_small_patch14_dinov2'.
+        out_indices: which stages or blocks are returned; None: timm's default.
+        in_channels: of the image.
+        drop_path_rate: stochastic depth; None: timm's default.
+        pretrained: checkpoint file loaded by ``init_weights``, or True for the weights that timm
+            downloads.
+        pretrained_extras: beginnings of names that the checkpoint may hold beyond the encoder.
+        model_args: further arguments of the model, e.g. ``dict(dynamic_img_size=True)`` for a plain
+            transformer on images of any size.
+
+    Raises:
+        UserError: timm has no such model, or the model does not take ``model_args``.
+    """
+
+    def __init__(self, model_name: str, out_indices: Sequence[int] | None = None, in_channels: int = 3,
+                 drop_path_rate: float | None = None, pretrained: str | bool | None = None,
+                 pretrained_extras: Sequence[str] = CLASSIFIER, model_args: Mapping | None = None,
+                 init_cfg: dict | None = None):
+        super().__init__()
+        name = model_name.split('.')[0]
+        if not timm.is_model(name):
+            raise UserError(f"TIMMBackbone: timm has no model '{model_name}': "
+                            f'{did_you_mean(name, timm.list_models())}')
+        self.pretrained = pretrained or (init_cfg or {}).get('checkpoint')
+        self.pretrained_extras = tuple(pretrained_extras)
+        self._kwargs = dict(model_name=model_name, features_only=True, in_chans=in_channels,
+                            **dict(model_args or {}))
+        if drop_path_rate is not None:
+            self._kwargs['drop_path_rate'] = drop_path_rate
+        if out_indices is not None:
+            self._kwargs['out_indices'] = tuple(out_indices)
+        try:
+            self.timm_model = timm.create_model(pretrained=False, **self._kwargs)
+        except (TypeError, RuntimeError, IndexError, AssertionError) as error:
+            raise UserError(f"TIMMBackbone: timm cannot build '{model_name}': {error}") from error
+        self.channels: list[int] = self.timm_model.feature_info.channels()
+
+    def init_weights(self) -> None:
+        """Load ``pretrained`` if there is any; every name and shape has to agree."""
+        if self.pretrained is True:
+            downloaded = timm.create_model(pretrained=True, **self._kwargs)
+            load_weights(self.timm_model, downloaded.state_dict(), f"timm's {self._kwargs['model_name']}")
+        elif self.pretrained:
+            load_pretrained(self, self.pretrained, extras=self.pretrained_extras, rename=self._own_names)
+
+    def _own_names(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of the whole model under the names that they have here."""
+        own = {_flat(name.removeprefix('timm_model.')): name for name in self.state_dict()}
+        return {own.get(_flat(name.removeprefix('timm_model.')), name): value
+                for name, value in state.items()}
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Image (B 3 H W) → feature maps (B C_i h_i w_i), ``channels`` holds the C_i."""
+        features = self.timm_model(x)
+        if str(getattr(self.timm_model, 'output_fmt', 'NCHW')).endswith('NHWC'):
+            return [f.permute(0, 3, 1, 2) for f in features]
+        return list(features)
