@@ -1,18 +1,14 @@
-# SegFormer's head on a ResNet that keeps its strides (4, 8, 16, 32).
-_base_ = ['segformer_b5.py']
+# SegFormer's head on a ResNet dilated to stride 8.
+_base_ = ['r50-d8.py']
 
 model = dict(
     pretrained='open-mmlab://resnet101_v1c',
-    backbone=dict(
-        _delete_=True,
-        type='ResNetV1c',
-        depth=101,
-        num_stages=4,
-        out_indices=(0, 1, 2, 3),
-        dilations=(1, 1, 1, 1),
-        strides=(1, 2, 2, 2),
+    backbone=dict(depth=101),
+    decode_head=dict(
+        type='SegFormerHead',
+        in_channels=[256, 512, 1024, 2048],
+        in_index=[0, 1, 2, 3],
+        channels=128,
+        dropout_ratio=0.1,
         norm_cfg=dict(type='BN', requires_grad=True),
-        norm_eval=False,
-        style='pytorch',
-        contract_dilation=True),
-    decode_head=dict(in_channels=[256, 512, 1024, 2048]))
+        decoder_params=dict(embed_dims=768, conv_kernel_size=1)))
