@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmseg.core import DistEvalHook, EvalHook, class_subsets
-from mmseg.core.hooks import CheckpointHook, UDAVisualizationHook
+from mmseg.core.hooks import CheckpointHook, ProgressHook, UDAVisualizationHook
 from mmseg.core.optimizer import build_optimizer
 from mmseg.core.runner import IterBasedRunner
 from mmseg.datasets import build_dataloader, build_dataset
@@ -104,6 +104,7 @@ def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validat
         runner.register_hook(CheckpointHook(**{k: v for k, v in cfg['checkpoint_config'].items()
                                                if k != 'type'}))
     runner.register_timer_hook(dict(type='IterTimerHook'))
+    runner.register_hook(ProgressHook())
     if getattr(dataset, 'PALETTE', None) is not None and isinstance(runner.model, UDADecorator):
         runner.register_hook(UDAVisualizationHook(dataset.PALETTE))
     runner.register_logger_hooks(cfg.get('log_config') or dict(interval=50, hooks=[]))
