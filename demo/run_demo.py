@@ -5,6 +5,7 @@ interrupted demo goes on where it was; ``make clean-demo`` starts afresh.
 """
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -91,7 +92,8 @@ def comparison(training_seconds: dict[str, float]) -> PrettyTable:
 
 
 @one_line_errors
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(argv)
     os.chdir(ROOT)
     total = len(data_steps()) + 2 * len(METHODS) + 1
     elapsed = sum(run(step, number, total) for number, step in enumerate(data_steps(), 1))

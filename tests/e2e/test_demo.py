@@ -38,7 +38,7 @@ def run(checkout, monkeypatch, capsys) -> tuple[int, str]:
     # what the programs import is found as in the environment of make demo
     monkeypatch.setenv('PYTHONPATH', str(checkout))
     with pytest.raises(SystemExit) as end:
-        run_demo.main()
+        run_demo.main([])
     return end.value.code, ''.join(capsys.readouterr())
 
 

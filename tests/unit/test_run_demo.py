@@ -62,3 +62,11 @@ def test_programs_and_configs_that_the_demo_starts_exist():
         for argument in step.command[1:]:
             if argument.endswith(('.py', '.sh')):
                 assert (run_demo.ROOT / argument).is_file(), argument
+
+
+@pytest.mark.parametrize('arguments, code', [(['-h'], 0), (['--no-such-option'], 2)])
+def test_asking_for_help_starts_nothing(runs, monkeypatch, arguments, code):
+    monkeypatch.setattr(run_demo, 'run', lambda *_: pytest.fail('a step was started'))
+    with pytest.raises(SystemExit) as end:
+        run_demo.main(arguments)
+    assert end.value.code == code
