@@ -25,11 +25,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mmcv import Config
-
 from experiments import generate_experiment_cfgs, list_experiments, resolve
 from mmseg.utils import UserError, did_you_mean, one_line_errors
-from mmseg.utils.config import load_config, parse_options
+from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.files import unused_path, write_json
 
 # top-level keys that a config may have beside those of its base files

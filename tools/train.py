@@ -13,8 +13,6 @@ import time
 from pathlib import Path
 
 import torch
-from mmcv import Config
-from mmcv.utils import collect_env
 
 from mmseg import __version__
 from mmseg.apis import set_random_seed
@@ -22,7 +20,8 @@ from mmseg.apis.train import train_segmentor
 from mmseg.datasets import build_dataset
 from mmseg.models.builder import build_train_model
 from mmseg.utils import UserError, get_root_logger, one_line_errors
-from mmseg.utils.config import load_config, parse_options
+from mmseg.utils.collect_env import collect_env
+from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.distributed import LAUNCHERS, join_processes
 from mmseg.utils.files import write_bytes
 

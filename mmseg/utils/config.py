@@ -13,6 +13,9 @@ from mmcv import Config
 from .errors import UserError
 from .legacy import update_legacy_cfg
 
+# Programs take Config from here: importing mmcv before mmseg would let its announcements out.
+__all__ = ['Config', 'load_config', 'parse_options']
+
 
 def load_config(path: str | os.PathLike | Config, options: Mapping[str, Any] | None = None) -> Config:
     """Read a config of any age, Python or json.
