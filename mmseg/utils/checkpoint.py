@@ -9,7 +9,7 @@ import os
 import pickle
 import struct
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from .errors import UserError
+from .pretrained import find_pretrained
 
 STUDENT_PREFIX, TEACHER_PREFIX, IMNET_PREFIX = 'model.', 'ema_model.', 'imnet_model.'
 
@@ -98,7 +99,9 @@ def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: s
     """
     state = {k: v for k, v in state.items() if not k.startswith(tuple(extras))}
     own = module.state_dict()
-    missing = [k for k in own if k not in state and not k.startswith(tuple(missing_ok))]
+    # files from before PyTorch 0.4.1 lack batch norm's counters; torch lets them begin at 0
+    missing = [k for k in own if k not in state and not k.startswith(tuple(missing_ok))
+               and not k.endswith('.num_batches_tracked')]
     unexpected = [k for k in state if k not in own]
     shapes = [f'{k} is {tuple(state[k].shape)}, expected {tuple(own[k].shape)}'
               for k in own if k in state and state[k].shape != own[k].shape]
@@ -135,16 +138,24 @@ def load_segmentor_weights(model: nn.Module, checkpoint: Mapping[str, Any], pref
                      missing_ok=('',))
 
 
-def load_pretrained(backbone: nn.Module, path: str, extras: Sequence[str] = ()) -> None:
-    """Load a pretrained encoder; a whole network's checkpoint gives its ``backbone.``."""
-    if not os.path.isfile(path):
-        raise UserError(f"pretrained weights '{path}' do not exist: download them there, or set "
-                        '--options model.pretrained=None to start from random weights')
+def load_pretrained(backbone: nn.Module, path: str, extras: Sequence[str] = (),
+                    rename: Callable[[Mapping[str, torch.Tensor]], Mapping[str, torch.Tensor]] | None = None,
+                    ) -> None:
+    """Load a pretrained encoder; a whole network's checkpoint gives its ``backbone.``.
+
+    Args:
+        path: of a file, or 'open-mmlab://NAME', see ``find_pretrained``.
+        extras: prefixes of entries of the file that may be left out.
+        rename: gives the file's entries the names that they have in ``backbone``.
+    """
+    path = find_pretrained(path)
     state = state_dict_of(load_file(path))
     for prefix in (STUDENT_PREFIX + 'backbone.', 'backbone.'):
         if any(k.startswith(prefix) for k in state):
             state = select_prefix(state, prefix)
             break
+    if rename is not None:
+        state = rename(state)
     load_weights(backbone, state, path, extras)
 
 
