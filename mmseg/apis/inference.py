@@ -83,9 +83,10 @@ def classes_and_palette(meta: Mapping[str, Any], cfg: Mapping[str, Any],
                         num_classes: int) -> tuple[list[str], list[list[int]]]:
     """Names and RGB colours of the classes: from a checkpoint's ``meta``, else (with a warning) those
     of the config's test set, of Cityscapes if the number fits, or made up."""
-    classes, palette = meta.get('CLASSES'), meta.get('PALETTE')
+    # a palette may be a numpy array
+    classes, palette = ([] if meta.get(key) is None else list(meta[key]) for key in ('CLASSES', 'PALETTE'))
     if classes and palette:
-        return list(classes), [list(colour) for colour in palette]
+        return [str(name) for name in classes], [[int(part) for part in colour] for colour in palette]
     test = (cfg.get('data') or {}).get('test') or {}
     for name in (test.get('type') if isinstance(test, Mapping) else None, 'cityscapes'):
         try:

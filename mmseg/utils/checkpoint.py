@@ -5,12 +5,13 @@ containers of them, never code.
 """
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ def load_file(path: str, map_location: str = 'cpu') -> dict[str, Any]:
     if not os.path.isfile(path):
         raise UserError(f"checkpoint '{path}' does not exist")
     if str(path).endswith('.safetensors'):
-        return {'state_dict': _load_safetensors(path)}
+        return _load_safetensors(path)
     try:
         with torch.serialization.safe_globals(SAFE_TYPES):
             loaded = torch.load(path, map_location=map_location, weights_only=True)
@@ -54,16 +55,27 @@ def load_file(path: str, map_location: str = 'cpu') -> dict[str, Any]:
     return loaded
 
 
-def _load_safetensors(path: str) -> dict[str, torch.Tensor]:
+def _load_safetensors(path: str) -> dict[str, Any]:
     try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file as load
+        from safetensors import SafetensorError, safe_open
     except ImportError as error:
         raise UserError(f"reading '{path}' needs the package safetensors: pip install safetensors") from error
     try:
-        return load(path)
-    except SafetensorError as error:
-        raise UserError(f"checkpoint '{path}' is damaged or incomplete ({error})") from error
+        with safe_open(path, framework='pt') as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return {'meta': _meta_of(file.metadata()), 'state_dict': weights}
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"checkpoint '{path}' is damaged or incomplete ({error}): "
+                        'copy or download it again') from error
+
+
+def _meta_of(header: Mapping[str, str] | None) -> dict[str, Any]:
+    """What ``save_safetensors`` kept; other programs' files have none of it."""
+    try:
+        meta = json.loads((header or {}).get('meta', '{}'))
+    except ValueError:
+        return {}
+    return meta if isinstance(meta, dict) else {}
 
 
 def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -115,22 +127,37 @@ def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: s
     module.load_state_dict(state, strict=not missing_ok)
 
 
-def load_segmentor_weights(model: nn.Module, checkpoint: Mapping[str, Any], prefix: str = 'auto',
-                           strict: bool = True, source: str = 'checkpoint') -> None:
-    """Load a checkpoint's network into a segmentor.
+def network_of(checkpoint: Mapping[str, Any], prefix: str = 'auto',
+               source: str = 'checkpoint') -> dict[str, torch.Tensor]:
+    """The weights of one network in a checkpoint, under its own names.
 
     Args:
         prefix: 'auto' takes the student of a UDA checkpoint, or a plain network's weights;
             'ema_model.' the teacher.
-        strict: False lets missing and unexpected entries pass (a shape must still agree).
+        source: file name used in error messages.
+
+    Raises:
+        UserError: the checkpoint has no such network.
     """
     state = state_dict_of(checkpoint)
     if prefix == 'auto':
         prefix = STUDENT_PREFIX if any(k.startswith(STUDENT_PREFIX) for k in state) else ''
     selected = select_prefix(state, prefix)
     if not selected:
-        raise UserError(f"checkpoint '{source}' has no weights under '{prefix}'"
-                        + (': it holds a single network' if prefix else ''))
+        raise UserError(f"checkpoint '{source}' has no weights"
+                        + (f" under '{prefix}': it holds a single network" if prefix else ''))
+    return selected
+
+
+def load_segmentor_weights(model: nn.Module, checkpoint: Mapping[str, Any], prefix: str = 'auto',
+                           strict: bool = True, source: str = 'checkpoint') -> None:
+    """Load a checkpoint's network into a segmentor.
+
+    Args:
+        prefix: which of its networks, see ``network_of``.
+        strict: False lets missing and unexpected entries pass (a shape must still agree).
+    """
+    selected = network_of(checkpoint, prefix, source)
     if strict:
         load_weights(model, selected, source)
     else:
@@ -161,11 +188,24 @@ def load_pretrained(backbone: nn.Module, path: str, extras: Sequence[str] = (),
 
 def save_file(checkpoint: Mapping[str, Any], path: str) -> None:
     """Write a checkpoint so that at any moment either the old or the new file is whole."""
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    _write_whole(path, lambda file: torch.save(dict(checkpoint), file))
+
+
+def save_safetensors(weights: Mapping[str, torch.Tensor], meta: Mapping[str, Any], path: str) -> None:
+    """Write weights as .safetensors, as ``save_file`` does; ``meta`` (what JSON can hold) stands in the
+    file's header."""
+    from safetensors.torch import save
+    data = save({k: v.contiguous() for k, v in weights.items()},
+                metadata={'format': 'pt', 'meta': json.dumps(dict(meta))})
+    _write_whole(path, lambda file: file.write(data))
+
+
+def _write_whole(path: str, write: Callable[[BinaryIO], Any]) -> None:
     temporary = f'{path}.tmp{os.getpid()}'
     try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         with open(temporary, 'wb') as f:
-            torch.save(dict(checkpoint), f)
+            write(f)
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, path)
