@@ -1,5 +1,12 @@
 from .acdc import ACDCDataset
-from .builder import DATASETS, PIPELINES, build_dataloader, build_dataset, build_train_loader
+from .builder import (
+    DATASETS,
+    PIPELINES,
+    build_dataloader,
+    build_dataset,
+    build_train_loader,
+    leaf_configs,
+)
 from .camvid import CamVidDataset
 from .cityscapes import CityscapesDataset
 from .cityscapes_like import DarkZurichDataset, GTADataset, SynthiaDataset
@@ -7,9 +14,11 @@ from .custom import CustomDataset
 from .dataset_wrappers import ConcatDataset, RepeatDataset
 from .loader import unwrap_batch
 from .uda_dataset import UDADataset
+from .weather_cityscapes import FoggyCityscapesDataset, RainCityscapesDataset
 
 __all__ = [
     'DATASETS', 'PIPELINES', 'ACDCDataset', 'CamVidDataset', 'CityscapesDataset', 'ConcatDataset',
-    'CustomDataset', 'DarkZurichDataset', 'GTADataset', 'RepeatDataset', 'SynthiaDataset',
-    'UDADataset', 'build_dataloader', 'build_dataset', 'build_train_loader', 'unwrap_batch',
+    'CustomDataset', 'DarkZurichDataset', 'FoggyCityscapesDataset', 'GTADataset',
+    'RainCityscapesDataset', 'RepeatDataset', 'SynthiaDataset', 'UDADataset', 'build_dataloader',
+    'build_dataset', 'build_train_loader', 'leaf_configs', 'unwrap_batch',
 ]

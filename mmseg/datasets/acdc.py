@@ -4,9 +4,11 @@ from __future__ import annotations
 import os
 import os.path as osp
 
+from mmseg.utils import UserError
+
 from .builder import DATASETS
 from .cityscapes import CityscapesDataset
-from .files import find_files, require_dir
+from .files import find_files
 
 CONDITIONS = ('fog', 'night', 'rain', 'snow')
 
@@ -33,11 +35,22 @@ class ACDCDataset(CityscapesDataset):
     ``img_dir='rgb_anon/train'`` and ``ann_dir='gt/train'`` name the split in both. Every img_info
     has the ``condition`` ('fog', 'night', 'rain', 'snow'), or None where the path does not tell it;
     evaluation gives the means per condition too.
-    Arguments as for :class:`CustomDataset`.
+
+    Args:
+        references: take the split's pictures of the same places in normal conditions instead
+            (rgb_anon/CONDITION/SPLIT_ref/…_rgb_ref_anon.png), which have no labels.
+
+    Other arguments as for :class:`CustomDataset`.
     """
 
+    CONVERTER = 'tools/convert_datasets/acdc.py'
+
     def __init__(self, img_suffix: str = '_rgb_anon.png',
-                 seg_map_suffix: str = '_gt_labelTrainIds.png', **kwargs):
+                 seg_map_suffix: str = '_gt_labelTrainIds.png', references: bool = False, **kwargs):
+        if references:
+            img_suffix = '_rgb_ref_anon.png'
+            kwargs = {**kwargs, 'img_dir': kwargs['img_dir'].rstrip('/') + '_ref', 'ann_dir': None,
+                      'use_labels': False}
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
 
     def load_annotations(self) -> list[dict]:
@@ -52,9 +65,11 @@ class ACDCDataset(CityscapesDataset):
             return super().load_annotations()
         names = []
         for folder in _condition_folders(parent, split):
-            require_dir(osp.join(parent, folder), 'image folder')
+            # a small set need not have images of every condition
             names += [f'{folder}/{name}' for name in
-                      find_files(osp.join(parent, folder), self.img_suffix, 'image')]
+                      find_files(osp.join(parent, folder), self.img_suffix, None)]
+        if not names:
+            raise UserError(f'no image ending with {self.img_suffix} in {parent}/CONDITION/{split}')
         return [self._info(name) for name in names]
 
     def _info(self, name: str) -> dict:

@@ -13,15 +13,16 @@ from .loader import build_dataloader, build_train_loader
 DATASETS = Registry('dataset', build_func=build_from_cfg)
 PIPELINES = Registry('pipeline', build_func=build_from_cfg)
 
-__all__ = ['DATASETS', 'PIPELINES', 'build_dataloader', 'build_dataset', 'build_train_loader']
+__all__ = ['DATASETS', 'PIPELINES', 'build_dataloader', 'build_dataset', 'build_train_loader',
+           'leaf_configs']
 
 
 def build_dataset(cfg: dict | list | tuple, default_args: dict | None = None) -> Dataset:
     """Build the data set that ``cfg`` describes.
 
     A list of configs becomes their concatenation, as does a config with a list of ``img_dir`` (with
-    a list of ``ann_dir`` of the same length, or none) or of ``split``. ``RepeatDataset`` and
-    ``UDADataset`` build what is inside them.
+    a list of ``ann_dir`` of the same length, or none) or of ``split``. ``RepeatDataset``,
+    ``ConcatDataset`` and ``UDADataset`` build what is inside them.
 
     Args:
         cfg: a data-set config, or a list of them.
@@ -41,13 +42,26 @@ def build_dataset(cfg: dict | list | tuple, default_args: dict | None = None) ->
     if kind == 'RepeatDataset':
         parts = _only_keys(cfg, kind, {'dataset', 'times'}, required=('dataset', 'times'))
         return DATASETS.get(kind)(build_dataset(parts['dataset'], default_args), parts['times'])
+    if kind == 'ConcatDataset':
+        parts = _only_keys(cfg, kind, {'datasets', 'test_mode'}, required=('datasets',))
+        inner = {key: value for key, value in parts.items() if key == 'test_mode'}
+        return build_dataset(list(parts['datasets']), {**(default_args or {}), **inner})
     if any(isinstance(cfg.get(key), list | tuple) for key in ('img_dir', 'split')):
         return build_dataset(_spread(cfg), default_args)
     return DATASETS.build(cfg, default_args=default_args)
 
 
+def leaf_configs(cfg: dict | list | tuple) -> list[dict]:
+    """The configs of single data sets inside ``cfg``, in order: of the parts of a list or
+    ConcatDataset, of what is repeated, of source and target."""
+    if isinstance(cfg, list | tuple):
+        return [leaf for part in cfg for leaf in leaf_configs(part)]
+    inner = [cfg[key] for key in ('datasets', 'dataset', 'source', 'target') if key in cfg]
+    return leaf_configs(inner) if inner else [cfg]
+
+
 def _build_uda(cfg: dict, default_args: dict | None) -> Dataset:
-    options = {'rare_class_sampling', 'cfg'}
+    options = {'rare_class_sampling', 'cfg', 'exclude_paired_source'}
     parts = _only_keys(cfg, 'UDADataset', {'source', 'target', *options},
                        required=('source', 'target'))
     source = build_dataset(parts['source'], default_args)

@@ -3,16 +3,24 @@ from __future__ import annotations
 
 from .builder import DATASETS
 from .cityscapes import CityscapesDataset
+from .preparation import left_out
 
 
 @DATASETS.register_module()
 class GTADataset(CityscapesDataset):
-    """GTA5 (Richter et al. 2016): images/00001.png, labels/00001_labelTrainIds.png."""
+    """GTA5 (Richter et al. 2016): images/00001.png, labels/00001_labelTrainIds.png.
+
+    Images named in left_out.txt of the data root, which the converter writes, are passed over.
+    """
 
     CONVERTER = 'tools/convert_datasets/gta.py'
 
     def __init__(self, img_suffix: str = '.png', seg_map_suffix: str = '_labelTrainIds.png', **kwargs):
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+    def _image_names(self) -> list[str]:
+        passed_over = left_out(self.data_root)
+        return [name for name in super()._image_names() if name not in passed_over]
 
 
 @DATASETS.register_module()

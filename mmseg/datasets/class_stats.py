@@ -94,7 +94,7 @@ def _read(data_root: str, name: str, kind: type, converter: str) -> Any:
 
 
 class LabelIndex:
-    """Finds the image of a data set that a path in a statistics file means.
+    """Finds the images of a data set that a path in a statistics file means.
 
     Args:
         label_paths: of the images' label files, in the order of the images.
@@ -106,14 +106,16 @@ class LabelIndex:
             parts = _parts(path)
             self._by_name[parts[-1]].append((index, parts))
 
-    def find(self, path: str) -> int | None:
-        """The image's index, or None. Of several with that file name, the one that shares most of
-        the path's end."""
+    def find(self, path: str) -> list[int]:
+        """The indices of the images whose label ``path`` means, in order; several pictures may share
+        a label. Of labels with the same file name, the one that shares most of the path's end."""
         wanted = _parts(path)
-        candidates = self._by_name.get(wanted[-1], [])
+        candidates = [(_shared_end(parts, wanted), parts, index)
+                      for index, parts in self._by_name.get(wanted[-1], [])]
         if not candidates:
-            return None
-        return max(candidates, key=lambda entry: _shared_end(entry[1], wanted))[0]
+            return []
+        _, nearest, _ = max(candidates, key=lambda entry: entry[0])
+        return [index for _, parts, index in candidates if parts == nearest]
 
 
 def _parts(path: str) -> list[str]:

@@ -4,27 +4,24 @@ from __future__ import annotations
 import copy
 import os
 import os.path as osp
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from mmseg.core.evaluation import ConfusionMatrix
 from mmseg.utils import UserError, did_you_mean
 
 from .builder import DATASETS
+from .evaluated import Evaluated
 from .files import find_files, join_root, require_dir
 from .pipelines import Compose
 from .pipelines.loading import read_label, rename_labels
-from .result_table import summarise
 
 
 @DATASETS.register_module()
-class CustomDataset(Dataset):
+class CustomDataset(Evaluated, Dataset):
     """Images below ``img_dir`` and, with the same relative names but another suffix, labels below
     ``ann_dir``.
 
@@ -200,66 +197,9 @@ class CustomDataset(Dataset):
         path = osp.join(self.ann_dir, self.img_infos[index]['ann']['seg_map'])
         return rename_labels(read_label(path), self.label_map, self.reduce_zero_label)
 
-    def get_gt_seg_maps(self) -> Iterator[np.ndarray]:
-        """All label maps in turn; one is in memory at a time."""
-        return (self.get_gt_seg_map(index) for index in range(len(self)))
-
-    def evaluate(self, results: Iterable[np.ndarray] | ConfusionMatrix,
-                 metric: str | Sequence[str] = 'mIoU', logger=None) -> OrderedDict[str, float]:
-        """Scores of predictions, printed as a table per class.
-
-        Args:
-            results: one per image, in order: a predicted label map (H W) or the image's confusion
-                counts (C C; rows labels); or the ConfusionMatrix of them all.
-            metric: 'mIoU', 'mDice' or 'mFscore', or several of them.
-            logger: where the table goes; None uses mmcv's root logging, 'silent' nothing.
-
-        Returns:
-            aAcc, the mean of every score (mIoU, mAcc, …) and each class's ('IoU.road', …), as
-            fractions 0 … 1.
-
-        Raises:
-            UserError: unknown metric, missing labels, number of results other than of images.
-        """
-        groups = self._count(results)
-        scores = summarise(groups.pop(None), self.CLASSES, metric, logger)
-        for name, counts in groups.items():
-            part = summarise(counts, self.CLASSES, metric, 'silent')
-            scores.update({f'{key}.{name}': value for key, value in part.items()
-                           if key.startswith('m') and '.' not in key})
-        return scores
-
-    def _count(self, results: Iterable[np.ndarray] | ConfusionMatrix) -> dict[str | None, ConfusionMatrix]:
-        """Confusion matrices of everything (key None) and of each group of images."""
-        if isinstance(results, ConfusionMatrix):
-            return {None: results}
-        groups: dict[str | None, ConfusionMatrix] = {None: self._matrix()}
-        number = -1
-        for number, result in enumerate(results):
-            if number >= len(self):
-                raise UserError(f'more results than the {len(self)} images of {self.img_dir}')
-            one = self._confusion_of(number, np.asarray(result))
-            groups[None].merge(one)
-            group = self.group_of(number)
-            if group is not None:
-                groups.setdefault(group, self._matrix()).merge(one)
-        if number + 1 != len(self):
-            raise UserError(f'{number + 1} results for the {len(self)} images of {self.img_dir}')
-        return groups
-
-    def _matrix(self) -> ConfusionMatrix:
-        return ConfusionMatrix(len(self.CLASSES), self.ignore_index)
-
-    def _confusion_of(self, index: int, result: np.ndarray) -> ConfusionMatrix:
-        count = len(self.CLASSES)
-        if result.shape != (count, count):
-            return self._matrix().update(result, self.get_gt_seg_map(index))
-        if self.ann_dir is not None and self.get_gt_seg_map(index).shape == (count, count):
-            raise UserError(f'the result of image {index} has {count}x{count} values: it may be a prediction '
-                            f'or counts of the {count} classes; give a ConfusionMatrix instead')
-        matrix = ConfusionMatrix(count, self.ignore_index, device='cpu')
-        matrix.counts[:, :count] += torch.as_tensor(result).long()
-        return matrix
+    @property
+    def has_labels(self) -> bool:
+        return self.ann_dir is not None
 
     def group_of(self, index: int) -> str | None:
         """The name of the group (a weather condition, …) that image ``index`` also counts for."""

@@ -76,12 +76,11 @@ def images_with_class(samples: Mapping[int, Sequence[tuple[str, int]]], classes:
         for path, count in samples.get(class_id, ()):
             if count <= min_pixels:
                 continue
-            index = labels.find(path)
-            if index is None and not subset:
+            found_here = labels.find(path)
+            if not found_here and not subset:
                 raise UserError(f'the class statistics name {path}, which is not in the data set: they are '
                                 'stale; delete the three *class*.json files and run the converter again')
-            if index is not None:
-                indices.append(index)
+            indices += found_here
         if not indices:
             raise UserError(f'no image has more than min_pixels={min_pixels} pixels of class {class_id}, so '
                             'rare class sampling cannot draw it: lower rare_class_sampling.min_pixels')

@@ -11,6 +11,7 @@ from mmseg.utils import UserError, did_you_mean
 from .builder import DATASETS
 from .class_stats import LabelIndex, read_samples_with_class
 from .rare_class_sampling import draw_class_and_image, get_rcs_class_probs, images_with_class
+from .weather_cityscapes import scene_of
 
 RECROPS = 10
 RCS_KEYS = {'min_pixels', 'class_temp', 'min_crop_ratio', 'stats_dir'}
@@ -33,24 +34,49 @@ class UDADataset(Dataset):
             optionally stats_dir, the folder of the class statistics (default: the source's data
             root); None for none.
         cfg: the older place of that dict: ``dict(rare_class_sampling=...)``.
+        exclude_paired_source: leave out the source images whose scene the target shows too, as all
+            of Foggy Cityscapes' are. ``note`` then says how many these are.
 
     Raises:
-        UserError: different classes; missing or stale statistics; a class without any image above
-            min_pixels.
+        UserError: nothing left of the source; different classes; missing or stale statistics; a class
+            without any image above min_pixels.
     """
 
     def __init__(self, source: Dataset, target: Dataset, rare_class_sampling: dict | None = None,
-                 cfg: dict | None = None):
+                 cfg: dict | None = None, exclude_paired_source: bool = False):
         self.source, self.target = source, target
         self.ignore_index = source.ignore_index
         self.CLASSES, self.PALETTE = source.CLASSES, source.PALETTE
         if tuple(source.CLASSES or ()) != tuple(target.CLASSES or ()):
             raise UserError(f'source and target have different classes: {source.CLASSES} and '
                             f'{target.CLASSES}')
+        self.note = self._pairing_note(exclude_paired_source)
+        self.excludes = exclude_paired_source
         rcs = rare_class_sampling if cfg is None else cfg.get('rare_class_sampling')
         self.rcs_enabled = rcs is not None
         if self.rcs_enabled:
             self._set_up_sampling(dict(rcs))
+
+    def _pairing_note(self, exclude: bool) -> str | None:
+        """What is to be reported on scenes that source and target share, after leaving them out if
+        that is asked for; None where there are none."""
+        scenes = {info['scene'] for info in getattr(self.target, 'img_infos', ()) if 'scene' in info}
+        if not scenes:
+            if exclude:
+                raise UserError('exclude_paired_source: the target is not Cityscapes in rendered weather, '
+                                'so none of its images has a paired source image')
+            return None
+        kept = [info for info in self.source.img_infos
+                if scene_of(osp.basename(info['filename'])) not in scenes]
+        paired = len(self.source.img_infos) - len(kept)
+        if not exclude:
+            return f'{paired} of {len(self.source.img_infos)} source images show scenes of the target: kept'
+        if not kept:
+            raise UserError(f'exclude_paired_source: all {paired} source images show scenes of the target, '
+                            'so nothing is left to train on; give the target fewer scenes with its split, '
+                            'for example the refined list of Foggy Cityscapes')
+        self.source.img_infos = kept
+        return f'{paired} source images show scenes of the target: left out, {len(kept)} remain'
 
     def _set_up_sampling(self, rcs: dict) -> None:
         for key in rcs:
@@ -72,7 +98,8 @@ class UDADataset(Dataset):
                              for info in source.img_infos])
         samples = read_samples_with_class(folder, source.CONVERTER)
         self.samples_with_class = images_with_class(samples, self.rcs_classes, labels,
-                                                    self.rcs_min_pixels, source.split is not None)
+                                                    self.rcs_min_pixels,
+                                                    source.split is not None or self.excludes)
 
     def get_rare_class_sample(self) -> dict:
         """A pair drawn by rare class sampling."""

@@ -94,14 +94,14 @@ def test_ignored_pixels_are_not_counted():
     'D:\\data\\gtFine\\train\\town\\b.png', 'b.png'])
 def test_images_are_found_by_older_paths(path):
     index = LabelIndex(['root/gtFine/train/town/a.png', 'root/gtFine/train/town/b.png'])
-    assert index.find(path) == 1
-    assert index.find('c.png') is None
+    assert index.find(path) == [1]
+    assert index.find('c.png') == []
 
 
 def test_of_two_files_of_one_name_the_nearer_is_found():
     index = LabelIndex(['data/gt/fog/1.png', 'data/gt/rain/1.png'])
-    assert index.find('/old/gt/rain/1.png') == 1
-    assert index.find('/old/gt/fog/1.png') == 0
+    assert index.find('/old/gt/rain/1.png') == [1]
+    assert index.find('/old/gt/fog/1.png') == [0]
 
 
 # ---- draws ----

@@ -41,13 +41,13 @@ def find_label_dir(root: str, wanted: str | None) -> str:
 
 
 @one_line_errors
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('camvid_path', help='the data root')
     parser.add_argument('--label-dir', help=f'folder of the labels (default: {" or ".join(LABEL_DIRS)})')
     parser.add_argument('-o', '--out-dir', help='folder of the statistics (default: the data root)')
     parser.add_argument('--nproc', type=int, default=4, help='processes (default: %(default)s)')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     root, folder = args.camvid_path, find_label_dir(args.camvid_path, args.label_dir)
     paths = [osp.join(folder, name) for name in find_files(osp.join(root, folder), '.png', 'label')]
     stats = run_all(partial(stats_of_label, root=root), paths, args.nproc, 'label maps')

@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import os.path as osp
+import sys
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -20,11 +22,20 @@ from mmseg.datasets.cityscapes import LABEL_IDS, NUM_LABEL_IDS, train_ids_table
 from mmseg.datasets.class_stats import Stats, label_stats
 from mmseg.datasets.files import find_files, require_dir, write_text
 from mmseg.datasets.pipelines.loading import read_label
-from mmseg.datasets.preparation import map_ids, run_all, save_stats, valid_output, write_label
+from mmseg.datasets.preparation import (
+    map_ids,
+    png_size,
+    run_all,
+    save_stats,
+    valid_output,
+    working_in,
+    write_label,
+)
 from mmseg.utils import UserError, one_line_errors
 
 SOURCES = ('_labelIds.png', '_polygons.json')
 OUTPUT = '_labelTrainIds.png'
+IMAGES, ARCHIVE = 'leftImg8bit', 'leftImg8bit_trainvaltest.zip of https://www.cityscapes-dataset.com'
 SPLITS = ('train', 'val', 'test')
 
 
@@ -74,8 +85,7 @@ def convert_one(stem: str, root: str) -> Stats | None:
     ids_path, polygon_path, output = (osp.join(root, stem + end) for end in (*SOURCES, OUTPUT))
     from_ids = osp.isfile(ids_path)
     if from_ids:
-        ids = read_label(ids_path)
-        size = ids.shape[::-1]
+        ids, size = read_label(ids_path), png_size(ids_path)
     else:
         polygons = read_polygons(polygon_path)
         size = polygons['imgWidth'], polygons['imgHeight']
@@ -99,25 +109,37 @@ def write_split_lists(stems: list[str], gt_dir: str, out_dir: str) -> None:
             write_text(osp.join(out_dir, f'{split}.txt'), ''.join(f'{name}\n' for name in names))
 
 
-def parse_args() -> argparse.Namespace:
+def warn_of_missing_images(root: str, gt_dir: str, stems: list[str]) -> None:
+    """Tell of labels whose image is not there; labels can be converted before images are fetched."""
+    images = [f'{IMAGES}/{stem.removeprefix(gt_dir + "/").removesuffix("_" + osp.basename(gt_dir))}'
+              '_leftImg8bit.png' for stem in stems]
+    missing = [image for image in images if not osp.isfile(osp.join(root, image))]
+    if missing:
+        sys.stderr.write(f'warning: {osp.join(root, missing[0])} is missing ({len(missing)} of {len(images)} '
+                         f'images are): unpack {ARCHIVE} in {root} before training\n')
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('cityscapes_path', help='the data root, which holds gtFine')
     parser.add_argument('--gt-dir', default='gtFine', help='folder of the labels (default: %(default)s)')
     parser.add_argument('-o', '--out-dir',
                         help='folder of the statistics and split lists (default: the data root)')
     parser.add_argument('--nproc', type=int, default=4, help='processes (default: %(default)s)')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 @one_line_errors
-def main() -> None:
-    args = parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
     root, gt_dir = args.cityscapes_path, osp.normpath(args.gt_dir)
     out_dir = args.out_dir or root
     stems = find_stems(root, gt_dir)
-    stats = run_all(partial(convert_one, root=root), stems, args.nproc, 'label maps')
-    write_split_lists(stems, gt_dir, out_dir)
-    count = save_stats(out_dir, stats)
+    warn_of_missing_images(root, gt_dir, stems)
+    with working_in(root, out_dir):
+        stats = run_all(partial(convert_one, root=root), stems, args.nproc, 'label maps')
+        write_split_lists(stems, gt_dir, out_dir)
+        count = save_stats(out_dir, stats)
     print(f'{len(stems)} label maps; class statistics of {count} training labels in {out_dir}')
 
 
