@@ -1,0 +1,73 @@
+"""Every network of experiment 100: names, shapes and logits of the released implementation."""
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+import torch
+from golden import DATA, TOLERANCE, fill, image, load, relative_error
+from mmcv import Config
+
+from experiments import generate_experiment_cfgs, list_experiments, resolve
+from mmseg.models.builder import build_segmentor, build_train_model
+
+# Networks in the order in which each shares most of its weights with an earlier one.
+FAMILIES = ('_mitb', 'v1c', '_s200', '_s101', '_s50', '_x101', '_x50')
+LOGITS = load('golden_head_logits.npz')
+NAMES = json.loads(gzip.decompress((DATA / 'golden_state_dicts.json.gz').read_bytes()))
+
+
+def family(name: str) -> int:
+    return next(i for i, mark in enumerate(FAMILIES) if mark in name)
+
+
+def model_configs() -> list[tuple[str, dict]]:
+    configs = {cfg['name_architecture']: {**resolve(cfg)['model'], 'pretrained': None}
+               for cfg in generate_experiment_cfgs(100)}
+    return sorted(configs.items(), key=lambda item: (family(item[0]), 'mitb5' not in item[0]))
+
+
+CONFIGS = model_configs()
+by_name = pytest.mark.parametrize('name, model', CONFIGS, ids=[name for name, _ in CONFIGS])
+
+
+@pytest.fixture(scope='module')
+def weights():
+    """The deterministic weights of the encoder before; drawing them takes longer than the networks do."""
+    return {}
+
+
+def test_all_networks_are_compared():
+    assert {name for name, _ in CONFIGS} == set(NAMES) == set(LOGITS)
+    assert len(CONFIGS) == 22
+
+
+@by_name
+def test_names_shapes_and_logits_of_the_lineage(name, model, weights):
+    with torch.device('meta'):
+        network = build_segmentor(model)
+    assert {key: list(value.shape) for key, value in network.state_dict().items()} == NAMES[name]
+    network = fill(network.to_empty(device='cpu'), weights).eval()
+    weights.clear()
+    weights.update((key, value) for key, value in network.state_dict().items() if key.startswith('backbone.'))
+    with torch.inference_mode():
+        logits = network.decode_head(network.extract_feat(image(1, 1, 64, 96)))
+    assert logits.shape == LOGITS[name].shape
+    assert relative_error(logits, LOGITS[name]) < TOLERANCE
+
+
+def distinct_models() -> list[Config]:
+    """One resolved config for each distinct pair of network and UDA method of all experiments."""
+    cfgs = [cfg for table, _, _ in list_experiments() for cfg in generate_experiment_cfgs(table)]
+    distinct = {json.dumps([sorted(cfg['_base_']), cfg['model'], cfg.get('uda')], sort_keys=True): cfg
+                for cfg in cfgs}
+    return [Config(resolve(cfg)) for cfg in distinct.values()]
+
+
+def test_every_generated_config_builds():
+    for cfg in distinct_models():
+        cfg.model.pretrained = None
+        with torch.device('meta'):
+            model = build_train_model(cfg)
+        assert ('ema_model.backbone' in ' '.join(model.state_dict())) == ('uda' in cfg)
