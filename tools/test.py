@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of
+from mmseg.apis.submission import make_submission
 from mmseg.apis.test import TestOutcome, gathered_predictions, run_test, world
 from mmseg.core.evaluation import class_subsets, further_means
-from mmseg.datasets import build_dataloader, build_dataset
+from mmseg.datasets import build_dataloader, build_dataset, leaf_configs
+from mmseg.datasets.submission import BENCHMARKS
 from mmseg.utils import UserError, one_line_errors
 from mmseg.utils.checkpoint import TEACHER_PREFIX
 from mmseg.utils.config import load_config, parse_options
@@ -48,6 +50,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='of the colours in the pictures, 0 to 1 (default: %(default)s)')
     parser.add_argument('--format-only', action='store_true',
                         help="write the predictions as a benchmark's server wants them, no scores")
+    parser.add_argument('--submission', choices=sorted(BENCHMARKS),
+                        help="write the zip for this benchmark's server from the test split, no scores")
     parser.add_argument('--test-set', action='store_true',
                         help='the test split in place of the validation split')
     parser.add_argument('--aug-test', action='store_true',
@@ -70,6 +74,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if args.eval and args.format_only:
         raise UserError('--eval and --format-only exclude each other: one needs labels, the other is '
                         'for images without')
+    if args.submission and (args.eval or args.format_only):
+        raise UserError('--submission excludes --eval and --format-only: it writes a file for a server, '
+                        'which has the labels')
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f"--out '{args.out}' must end in .pkl")
     return args
@@ -99,8 +106,9 @@ def adapt_config(cfg: Config, args: argparse.Namespace) -> None:
     if not isinstance(test, Mapping):
         raise UserError(f"the config '{args.config}' has no data.test")
     test['test_mode'] = True
-    if args.test_set:
-        use_test_split(test)
+    if args.test_set or args.submission:
+        for leaf in leaf_configs(test):
+            use_test_split(leaf)
     if args.aug_test:
         use_augmentation(test)
     if args.inference_mode != 'same':
@@ -115,11 +123,11 @@ def use_test_split(test: dict) -> None:
 
 
 def use_augmentation(test: dict) -> None:
-    for transform in test['pipeline']:
-        if transform['type'] == 'MultiScaleFlipAug':
-            transform.update(img_ratios=AUG_TEST_RATIOS, flip=True)
-            return
-    raise UserError('--aug-test: data.test.pipeline has no MultiScaleFlipAug to change')
+    for leaf in leaf_configs(test):
+        found = [t for t in leaf['pipeline'] if t['type'] == 'MultiScaleFlipAug']
+        if not found:
+            raise UserError('--aug-test: data.test.pipeline has no MultiScaleFlipAug to change')
+        found[0].update(img_ratios=AUG_TEST_RATIOS, flip=True)
 
 
 def use_inference_mode(cfg: Config, mode: str) -> None:
@@ -139,7 +147,9 @@ def refuse_data_folders(dataset, *folders: str | None) -> None:
     Raises:
         UserError: one of ``folders`` lies inside the data set.
     """
-    for source in filter(None, (getattr(dataset, 'img_dir', None), getattr(dataset, 'ann_dir', None))):
+    parts = getattr(dataset, 'datasets', [dataset])
+    folders_of_data = (getattr(part, key, None) for part in parts for key in ('img_dir', 'ann_dir'))
+    for source in filter(None, folders_of_data):
         source = Path(source).resolve()
         for folder in filter(None, folders):
             if source in (Path(folder).resolve(), *Path(folder).resolve().parents):
@@ -158,14 +168,28 @@ def build_loader(cfg: Config, args: argparse.Namespace):
                             workers_per_gpu=cfg.data.get('workers_per_gpu', 2))
 
 
+def pairing_note(cfg: Config) -> str | None:
+    """How a network adapted to Cityscapes in rendered weather was trained; None for others."""
+    train = cfg.data.get('train') or {}
+    target = train.get('target') if isinstance(train, Mapping) else None
+    kinds = {leaf.get('type') for leaf in leaf_configs(target)} if target else set()
+    if not kinds & {'FoggyCityscapesDataset', 'RainCityscapesDataset'}:
+        return None
+    excluded = train.get('exclude_paired_source', False)
+    return f'training: source images of the scenes of the target {"left out" if excluded else "kept"}'
+
+
 def report(outcome: TestOutcome, dataset, cfg: Config, args: argparse.Namespace) -> None:
     """Print the scores and write them to a file; the last line is the main score."""
     scores = dataset.evaluate(outcome.matrix, metric=args.eval or ['mIoU'])
     further = further_means(outcome.matrix, outcome.groups, class_subsets(cfg))
     for name, value in further.items():
         print(f'{name}: {100 * value:.2f} %')
+    note = pairing_note(cfg)
+    if note:
+        print(note)
     result = {
-        'config': args.config, 'checkpoint': args.checkpoint, 'teacher': args.teacher,
+        'config': args.config, 'note': note, 'checkpoint': args.checkpoint, 'teacher': args.teacher,
         'test_set': args.test_set, 'aug_test': args.aug_test, 'inference_mode': args.inference_mode,
         'options': args.options, 'images': len(dataset), 'classes': list(dataset.CLASSES),
         'scores': {k: None if math.isnan(v) else v for k, v in {**scores, **further}.items()},
@@ -195,6 +219,11 @@ def main(argv: list[str] | None = None) -> None:
     model = init_segmentor(cfg, args.checkpoint, device, TEACHER_PREFIX if args.teacher else 'auto')
     loader = build_loader(cfg, args)
     refuse_data_folders(loader.dataset, args.show_dir, formatting.get('format_dir'))
+    if args.submission:
+        path = unused_path(os.path.join(result_dir(args), f'submission_{args.submission}.zip'))
+        count = make_submission(model, loader, device, args.submission, path)
+        print(f'{count} images written to {path}')
+        return
     evaluate = bool(args.eval) or not (args.format_only or args.out or args.show or args.show_dir)
     outcome = run_test(model, loader, device, evaluate=evaluate, out_dir=args.show_dir,
                        opacity=args.opacity, keep_predictions=bool(args.out), show=args.show,

@@ -13,6 +13,7 @@ from torch import nn
 
 from mmseg.core.evaluation import get_classes, get_palette
 from mmseg.core.visualization import Palette, draw_overlay, read_image
+from mmseg.datasets.builder import leaf_configs
 from mmseg.datasets.loader import unwrap_batch
 from mmseg.datasets.pipelines import Compose
 from mmseg.models import build_segmentor
@@ -150,7 +151,7 @@ def test_pipeline(cfg: Config) -> list[dict]:
         UserError: the config has none.
     """
     test = (cfg.get('data') or {}).get('test')
-    test = test[0] if isinstance(test, (list, tuple)) and test else test
+    test = next(iter(leaf_configs(test)), None) if test else test
     if not isinstance(test, Mapping) or not test.get('pipeline'):
         raise UserError('the config has no data.test.pipeline, which says how to prepare an image')
     return list(test['pipeline'])
