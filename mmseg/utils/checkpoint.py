@@ -7,30 +7,23 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
-import struct
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 from torch import nn
 
 from .errors import UserError
 from .pretrained import find_pretrained
+from .safe_load import read_pickled
 
 STUDENT_PREFIX, TEACHER_PREFIX, IMNET_PREFIX = 'model.', 'ema_model.', 'imnet_model.'
 
-# numpy's scalars stand in the meta data and log buffers of public checkpoints.
-_NUMPY_CORE = getattr(np, '_core', None) or np.core
-SAFE_TYPES = [_NUMPY_CORE.multiarray.scalar, _NUMPY_CORE.multiarray._reconstruct, np.ndarray, np.dtype,
-              type(np.dtype('f4')), type(np.dtype('f8')), type(np.dtype('i4')), type(np.dtype('i8')),
-              type(np.dtype('bool')), OrderedDict]
-
 
 def load_file(path: str, map_location: str = 'cpu') -> dict[str, Any]:
-    """Read a checkpoint file (.pth, or .safetensors for plain weights).
+    """Read a checkpoint file (.pth, or .safetensors), in whatever precision it was written; a module that
+    takes the weights keeps its own.
 
     Raises:
         UserError: the file is missing, truncated, or holds anything but data.
@@ -39,17 +32,7 @@ def load_file(path: str, map_location: str = 'cpu') -> dict[str, Any]:
         raise UserError(f"checkpoint '{path}' does not exist")
     if str(path).endswith('.safetensors'):
         return _load_safetensors(path)
-    try:
-        with torch.serialization.safe_globals(SAFE_TYPES):
-            loaded = torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).split('\n')[0]
-        raise UserError(f"checkpoint '{path}' was refused, it is no plain weights file: {reason}; "
-                        'if you trust its origin, load it yourself and save its state_dict') from error
-    except (RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, struct.error) as error:
-        raise UserError(f"checkpoint '{path}' is damaged or incomplete "
-                        f'({str(error).splitlines()[0] if str(error) else type(error).__name__}): '
-                        'copy or download it again') from error
+    loaded = read_pickled(path, map_location)
     if not isinstance(loaded, dict):
         raise UserError(f"checkpoint '{path}' holds a {type(loaded).__name__}, expected a dict of weights")
     return loaded
