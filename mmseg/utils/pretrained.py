@@ -8,6 +8,7 @@ from pathlib import Path
 import mmcv
 
 from .errors import UserError, did_you_mean
+from .hub import download, is_hub_name, weights_in
 
 FOLDER = 'pretrained'
 OPEN_MMLAB = 'open-mmlab://'
@@ -15,7 +16,8 @@ OPEN_MMLAB = 'open-mmlab://'
 
 def find_pretrained(path: str) -> str:
     """The file that ``path`` stands for. 'open-mmlab://NAME' is the file of mmcv's list of that name, in the
-    folder pretrained/; nothing is downloaded.
+    folder pretrained/, which is not downloaded; 'nvidia/mit-b5' comes from the Hugging Face hub; of a
+    folder, as a clone of such a repository, it is the weights file in it.
 
     Raises:
         UserError: there is no such file; says from where to download it.
@@ -24,6 +26,10 @@ def find_pretrained(path: str) -> str:
     if path.startswith(OPEN_MMLAB):
         origin = _open_mmlab_url(path[len(OPEN_MMLAB):])
         path = f'{FOLDER}/{origin.rsplit("/", 1)[1]}'
+    if os.path.isdir(path):
+        return weights_in(path)
+    if is_hub_name(path):
+        return download(path)
     if not os.path.isfile(path):
         raise UserError(f"pretrained weights '{path}' do not exist: download {origin} there, or set "
                         '--options model.pretrained=None to start from random weights')

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from mmseg.utils.checkpoint import load_pretrained
 
 from ..builder import BACKBONES
+from .mit_weights import own_mit_names
 
 # Of the blocks and of the norm that ends a stage; all other norms use PyTorch's 1e-5.
 BLOCK_NORM_EPS = 1e-6
@@ -144,7 +145,8 @@ class MixVisionTransformer(nn.Module):
         drop_path_rate: stochastic depth of the last block; it grows linearly from 0 at the first.
         freeze_patch_embed: keep the first patch embedding fixed.
         with_cp: recompute the blocks in the backward pass to save memory.
-        pretrained: checkpoint loaded by ``init_weights`` (its classifier is left out).
+        pretrained: checkpoint loaded by ``init_weights`` (its classifier is left out): the authors'
+            mit_bN.pth, a SegFormer file or folder of ``transformers``, or 'nvidia/mit-bN' on the hub.
         style: accepted for older configs; only 'pytorch' exists.
     """
 
@@ -181,7 +183,7 @@ class MixVisionTransformer(nn.Module):
     def init_weights(self) -> None:
         """Load ``pretrained`` if there is one."""
         if self.pretrained:
-            load_pretrained(self, self.pretrained, extras=self.pretrained_extras)
+            load_pretrained(self, self.pretrained, extras=self.pretrained_extras, rename=own_mit_names)
 
     def _run_stage(self, i: int, x_BCHW: Tensor) -> Tensor:
         x, height, width = getattr(self, f'patch_embed{i + 1}')(x_BCHW)
