@@ -17,9 +17,11 @@ def build_optimizer(model: nn.Module, cfg: dict) -> torch.optim.Optimizer:
     torch's foreach and fused implementations work on long lists. Frozen parameters are left out.
 
     Raises:
-        UserError: an unknown optimiser, or a key that it does not take.
+        UserError: no or an unknown optimiser, or a key that it does not take.
     """
-    kind = cfg.get('type')
+    if 'type' not in cfg:
+        raise UserError("key 'type' is missing in optimizer, e.g. type='AdamW'")
+    kind = cfg['type']
     if kind not in OPTIMIZERS.module_dict:
         raise UserError(f"unknown optimizer type '{kind}': {did_you_mean(kind, OPTIMIZERS.module_dict)}")
     try:
