@@ -31,7 +31,8 @@ def load_config(path: str | os.PathLike | Config, options: Mapping[str, Any] | N
     if options:
         try:
             cfg.merge_from_dict(dict(options))
-        except (KeyError, TypeError, IndexError, ValueError) as error:
+        # AttributeError: mmcv asks a number for what only a dict has
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
             raise UserError(f'the options {dict(options)} do not fit the config: {error}') from error
     return update_legacy_cfg(cfg)
 

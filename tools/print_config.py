@@ -1,0 +1,52 @@
+"""Print a config as a run would use it: its bases merged, its options applied, older keys renamed.
+
+    python -m tools.print_config configs/daformer/CONFIG.py --options data.samples_per_gpu=1
+"""
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from mmseg.utils import UserError, did_you_mean, one_line_errors
+from mmseg.utils.config import Config, load_config, parse_options
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', help='.py or .json')
+    parser.add_argument('--options', '--cfg-options', nargs='+', metavar='KEY=VALUE', dest='options',
+                        help='change the config, e.g. runner.max_iters=10')
+    parser.add_argument('--key', help='only this part, e.g. model.decode_head')
+    parser.add_argument('--json', action='store_true', help='as JSON, not as Python')
+    return parser.parse_args(argv)
+
+
+def part_of(cfg: Config, dotted: str) -> Any:
+    """The value at a dotted key; numbers count in lists.
+
+    Raises:
+        UserError: there is none.
+    """
+    value: Any = cfg._cfg_dict
+    for key in dotted.split('.'):
+        try:
+            value = value[int(key)] if isinstance(value, (list, tuple)) else value[key]
+        except (KeyError, TypeError, IndexError, ValueError) as error:
+            known = value.keys() if isinstance(value, dict) else []
+            raise UserError(f"--key {dotted}: there is no '{key}', {did_you_mean(key, known)}") from error
+    return value
+
+
+@one_line_errors
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    cfg = load_config(args.config, parse_options(args.options))
+    if args.key:
+        value = part_of(cfg, args.key)
+        cfg = Config({args.key.rpartition('.')[2]: value})
+    print(json.dumps(cfg._cfg_dict, indent=1) if args.json else cfg.pretty_text.rstrip())
+
+
+if __name__ == '__main__':
+    main()
