@@ -1,7 +1,7 @@
 """Weights of Mix Transformers as Hugging Face's ``transformers`` keeps them, under the names used here.
 
 ``nvidia/mit-bN`` on the hub holds the weights of the authors' ``mit_bN.pth``; there keys and values are two
-linear layers, here (and in the authors' files) they are one.
+linear layers, here (and in the authors' files) they are one. timm has no Mix Transformer.
 """
 from __future__ import annotations
 
