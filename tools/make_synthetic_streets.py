@@ -1,10 +1,12 @@
 """Generate street scenes with labels: the clear ones laid out as Cityscapes, the adverse as ACDC.
 
     python tools/make_synthetic_streets.py data/streets --train 400 --val 60 --size 256x128
+    python tools/make_synthetic_streets.py data/streets --train 400 --val 60 --layout gta
 """
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mmseg.datasets.synthetic import write_streets  # noqa: E402
+from mmseg.datasets.synthetic.layouts import LAYOUTS, write_layout  # noqa: E402
 from mmseg.utils import UserError, one_line_errors  # noqa: E402
 
 
@@ -35,6 +38,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--nproc', type=int, default=0, help='processes, 0 = one for each core')
     parser.add_argument('--references', action='store_true',
                         help='also write the clear picture of each adverse place, as ACDC has them')
+    parser.add_argument('--layout', choices=sorted(LAYOUTS),
+                        help="streets as this data set's download in place of Cityscapes and ACDC")
     return parser.parse_args(argv)
 
 
@@ -42,6 +47,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and write the streets."""
     args = parse_args(argv)
+    if args.layout:
+        write_layout(args.layout, args.out, args.train, args.val, args.test, parse_size(args.size), args.seed,
+                     args.nproc or os.cpu_count() or 1)
+        print(f'{args.out}: streets in the layout of {args.layout}')
+        return
     write_streets(args.out, args.train, args.val, args.test, parse_size(args.size), args.seed,
                   args.nproc, args.references)
     print(f'{args.out}: cityscapes/ (clear) and acdc/ (fog, night, rain, snow)')

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import multiprocessing
 import os
 import os.path as osp
@@ -296,6 +295,7 @@ def working_in(*folders: str) -> Iterator[None]:
 
 def _lock(handle: int, folder: str) -> None:
     """Take the lock of a folder. The workers of a killed run hold it until their last file is done."""
+    import fcntl  # only POSIX systems have it, and only converters need it
     end = time.monotonic() + LOCK_SECONDS
     while True:
         try:

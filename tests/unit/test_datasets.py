@@ -23,7 +23,7 @@ from mmcv import Config
 from PIL import Image
 
 from mmseg.core.evaluation import ConfusionMatrix
-from mmseg.datasets import ConcatDataset, UDADataset, build_dataset
+from mmseg.datasets import ConcatDataset, UDADataset, build_dataset, leaf_configs
 from mmseg.datasets.pipelines import Compose
 from mmseg.utils import UserError
 
@@ -289,8 +289,7 @@ def test_mistakes_in_a_config(city, change, message):
 
 
 def data_sets_in(cfg: dict) -> list[dict]:
-    parts = [cfg['train'], cfg['val'], cfg['test']]
-    return [d for part in parts for d in ((part['source'], part['target']) if 'source' in part else (part,))]
+    return leaf_configs([cfg['train'], cfg['val'], cfg['test']])
 
 
 @pytest.mark.parametrize('path', sorted((REPO / 'configs/_base_/datasets').glob('*.py')),
@@ -304,7 +303,7 @@ def test_the_configs_name_what_there_is(path):
         with pytest.raises(UserError, match=f'data root {root} does not exist'):
             build_dataset(cfg)
     if data['train']['type'] == 'UDADataset':  # the adaptation never sees the target's labels
-        assert 'LoadAnnotations' not in str(data['train']['target']['pipeline'])
+        assert 'LoadAnnotations' not in str(data['train']['target'])
 
 
 def test_mistakes_in_a_uda_config(city, weather, custom_root):

@@ -32,6 +32,7 @@ def trained(monkeypatch):
     monkeypatch.setitem(sys.modules, 'tools', package)
     monkeypatch.setitem(sys.modules, 'tools.train', program)
     monkeypatch.setattr(run_experiments, 'train_apart', run_experiments.train)
+    monkeypatch.setattr(run_experiments, 'data_fault', lambda cfg: None)
     return program
 
 

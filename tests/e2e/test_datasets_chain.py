@@ -1,0 +1,91 @@
+"""From each data set's download to training, scores and a submission, on synthetic streets in its layout."""
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mmseg.datasets.synthetic import write_streets
+from mmseg.datasets.synthetic.layouts import write_layout
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+SIZE = (128, 64)
+# pair: (converters with the folder of each, the submission's kind and images)
+PAIRS = {
+    'gta_to_cityscapes': ({'gta': 'gta', 'cityscapes': 'cityscapes'}, ('cityscapes', 'cityscapes')),
+    'synthia_to_cityscapes': ({'synthia': 'synthia', 'cityscapes': 'cityscapes'}, None),
+    'cityscapes_to_acdc': ({'cityscapes': 'cityscapes', 'acdc': 'acdc'}, ('acdc', 'acdc/rgb_anon')),
+    'cityscapes_to_darkzurich': ({'cityscapes': 'cityscapes'},
+                                 ('darkzurich', 'dark_zurich/rgb_anon')),
+    'cityscapes_to_foggyrain': (dict.fromkeys(['cityscapes', 'foggy', 'rain'], 'cityscapes'), None),
+}
+
+
+@pytest.fixture(scope='module')
+def streets(tmp_path_factory):
+    root = tmp_path_factory.mktemp('data')
+    write_streets(root, train=4, val=4, test=4, size=SIZE, nproc=1, progress=False)
+    for kind in ('gta', 'synthia', 'darkzurich', 'foggy', 'rain'):
+        write_layout(kind, root, train=2, val=1, size=SIZE, patterns=1)
+    cityscapes = root / 'cityscapes/leftImg8bit'
+    shutil.copytree(cityscapes / 'val', cityscapes / 'test')
+    return root
+
+
+def call(program: str, *args, code: int = 0) -> None:
+    with pytest.raises(SystemExit) as end:
+        importlib.import_module(program).main([str(arg) for arg in args])
+    assert end.value.code == code
+
+
+def write_config(pair: str, streets: Path, folder: Path) -> Path:
+    """The shipped data config, with tiny sizes and the streets' folder."""
+    text = (CONFIGS / f'_base_/datasets/uda_{pair}_512x512.py').read_text()
+    for size in ('(512, 512)', '(1024, 512)', '(1280, 720)', '(1280, 760)', '(960, 540)'):
+        text = text.replace(size, '(64, 64)' if size == '(512, 512)' else str(SIZE))
+    (folder / 'data.py').write_text(text.replace("'data/", f"'{streets}/"))
+    bases = [str(CONFIGS / '_base_' / name) for name in (
+        'default_runtime.py', 'models/daformer_sepaspp_mitb0_narrow.py', 'uda/ebda_nofd.py',
+        'schedules/adamw_toy.py', 'schedules/poly10warm_toy.py')]
+    (folder / 'run.py').write_text(
+        f"_base_ = {[*bases, 'data.py']}\n"
+        'data = dict(samples_per_gpu=1, workers_per_gpu=0, train=dict(\n'
+        '    rare_class_sampling=dict(min_pixels=0, class_temp=0.01, min_crop_ratio=0.5)))\n'
+        'model = dict(pretrained=None)\n'
+        'optimizer_config = None\nseed = 0\nn_gpus = 1\nname = "chain"\nexp = "basic"\n'
+        "runner = dict(type='IterBasedRunner', max_iters=2)\n"
+        'checkpoint_config = dict(by_epoch=False, interval=2)\n'
+        "evaluation = dict(interval=2, metric='mIoU')\n")
+    return folder / 'run.py'
+
+
+@pytest.mark.parametrize('pair', PAIRS)
+def test_from_the_download_to_the_submission(pair, streets, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    converters, submission = PAIRS[pair]
+    for name, folder in converters.items():
+        call(f'tools.convert_datasets.{name}', streets / folder, '--nproc', 1)
+    config, work_dir = write_config(pair, streets, tmp_path), tmp_path / 'work'
+    call('tools.check_dataset', config, '--nproc', 1)
+    assert 'ready for training' in capsys.readouterr().out
+    call('tools.train', config, '--work-dir', work_dir, '--device', 'cpu')
+    test = 'tools.test', config, work_dir / 'latest.pth', '--device', 'cpu'
+    call(*test)
+    [scores] = [json.loads(p.read_text())['scores'] for p in work_dir.glob('eval_*.json')]
+    out = capsys.readouterr().out
+    assert 0 <= scores['mIoU'] <= 1
+    wanted = {'cityscapes_to_acdc': ['mIoU.fog', 'mIoU.night', 'mIoU.rain', 'mIoU.snow'],
+              'cityscapes_to_foggyrain': ['mIoU.foggy', 'mIoU.rain'],
+              'synthia_to_cityscapes': ['mIoU16', 'mIoU13']}.get(pair, [])
+    assert all(name in scores and f'{name}: ' in out for name in wanted)
+    if pair == 'cityscapes_to_foggyrain':
+        assert 'source images of the scenes of the target kept' in out
+    if submission:
+        kind, images = submission
+        call(*test, '--submission', kind)
+        [archive] = work_dir.glob('submission_*.zip')
+        call('tools.check_submission', kind, archive, '--images', streets / images)
+        assert 'no fault found' in capsys.readouterr().out

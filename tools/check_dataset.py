@@ -1,0 +1,126 @@
+"""Look at all data of a config before a GPU is booked.
+
+    python tools/check_dataset.py CONFIG [--quick] [--plot FILE.png] [--nproc N]
+
+For every split: how many images and labels, their sizes, label values and class frequencies, missing or
+corrupt files, statistics older than the labels, pictures that are both in training and in validation; and the
+probabilities of rare class sampling. The exit code is 1 if training would fail.
+"""
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import numpy as np
+from mmcv import Config
+
+from mmseg.datasets import build_dataset
+from mmseg.datasets.builder import leaf_configs
+from mmseg.datasets.inspection import (
+    Findings,
+    class_sampling,
+    duplicates,
+    inspect,
+    splits_of,
+    training_errors,
+)
+from mmseg.utils import UserError, one_line_errors
+from mmseg.utils.config import load_config, parse_options
+from mmseg.utils.files import write_bytes
+
+SHOWN = 20      # faults of one data set that are printed
+
+
+def print_findings(found: Findings, classes: Sequence[str]) -> None:
+    """One paragraph on a data set."""
+    sizes = ', '.join(f'{w}x{h} ({count})' for (w, h), count in sorted(found.sizes.items()))
+    print(f'\n{found.title}: {found.images} images, {found.labels} labels; sizes: {sizes or "unknown"}')
+    total = found.values[:len(classes)].sum()
+    if found.values.any():
+        present = np.flatnonzero(found.values).tolist()
+        print(f'  label values: {", ".join(map(str, present))}')
+        for number, name in enumerate(classes):
+            print(f'  {name:<16} {100 * found.values[number] / max(1, total):8.4f} % of the pixels')
+        absent = [name for number, name in enumerate(classes) if not found.values[number]]
+        if absent:
+            print(f'  warning: no pixel of {", ".join(absent)}')
+    for kind, lines in (('error', found.errors), ('warning', found.warnings)):
+        for line in lines[:SHOWN]:
+            print(f'  {kind}: {line}')
+        if len(lines) > SHOWN:
+            print(f'  {kind}: ... and {len(lines) - SHOWN} more')
+
+
+def print_sampling(cfg: Config, classes: Sequence[str], plot: str | None) -> None:
+    """Probabilities of rare class sampling, as lines and as a plot."""
+    sampling = class_sampling(cfg)
+    if sampling is None:
+        if plot:
+            raise UserError('--plot: this config has no rare class sampling to plot')
+        return
+    ids, probabilities = sampling
+    names = [classes[number] for number in ids]
+    print('\nrare class sampling, from the rarest class:')
+    for name, probability in zip(names, probabilities):
+        print(f'  {name:<16} {100 * probability:7.3f} %  {"#" * round(60 * probability)}')
+    if plot:
+        write_bytes(plot, draw(names, probabilities))
+        print(f'plot written to {plot}')
+
+
+def draw(names: Sequence[str], probabilities: np.ndarray) -> bytes:
+    """A bar chart as PNG."""
+    import io
+
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(8, 4), layout='constrained')
+    axes = figure.add_subplot()
+    axes.bar(names, probabilities)
+    axes.set_ylabel('probability of being drawn')
+    axes.tick_params('x', rotation=90)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format='png')
+    return buffer.getvalue()
+
+
+def class_names(cfg: Config) -> Sequence[str]:
+    """Of the first data set that can be built."""
+    for leaf in leaf_configs(cfg.data.train):
+        try:
+            return build_dataset({**leaf, 'test_mode': True}).CLASSES or ()
+        except UserError:
+            continue
+    return ()
+
+
+@one_line_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', help='config file of a training')
+    parser.add_argument('--quick', action='store_true', help='open only a few files of each data set')
+    parser.add_argument('--plot', metavar='FILE.png', help='draw the probabilities of the rare classes')
+    parser.add_argument('--nproc', type=int, default=4, help='processes (default: %(default)s)')
+    parser.add_argument('--options', '--cfg-options', nargs='+', metavar='KEY=VALUE', dest='options',
+                        help='change the config, e.g. data.train.data_root=/data/mine')
+    args = parser.parse_args(argv)
+    cfg = load_config(args.config, parse_options(args.options))
+    if not (cfg.get('data') or {}).get('train'):
+        raise UserError(f"the config '{args.config}' has no data.train")
+    classes = class_names(cfg)
+    findings = [inspect(part, title, args.quick, args.nproc) for title, part in splits_of(cfg)]
+    for found in findings:
+        print_findings(found, classes)
+    for line in duplicates(findings):
+        print(f'warning: {line}')
+    whole = training_errors(cfg)
+    for line in whole:
+        print(f'error: {line}')
+    if not whole:
+        print_sampling(cfg, classes, args.plot)
+    count = len(whole) + sum(len(found.errors) for found in findings)
+    print(f'\n{count} errors: training would fail' if count else '\nready for training')
+    return 1 if count else 0
+
+
+if __name__ == '__main__':
+    main()
