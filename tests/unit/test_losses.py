@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from mmseg.core.seg import OHEMPixelSampler
-from mmseg.models.builder import build_loss
+from mmseg.models.builder import build_head, build_loss
 from mmseg.models.losses import CrossEntropyLoss, EntropyBalanceLoss, RunningQuantile, accuracy, pixel_entropy
 from mmseg.utils import UserError
 
@@ -202,6 +202,14 @@ def test_no_hard_pixel_where_all_are_ignored(logits, label):
     for threshold in (None, 0.7):
         context = SimpleNamespace(ignore_index=255, losses_decode=[CrossEntropyLoss()])
         assert OHEMPixelSampler(context, threshold, 3).sample(logits, nothing).sum() == 0
+
+
+def test_a_sampler_replaces_the_weights_of_the_pixels(logits, label):
+    """With the weights of the mixture all 0, the mined pixels still have their loss."""
+    sampler = dict(type='OHEMPixelSampler', thresh=None, min_kept=label[0].numel())
+    head = build_head(dict(type='FCNHead', in_channels=4, channels=4, num_classes=5, sampler=sampler))
+    losses = head.losses(logits, label.unsqueeze(1), seg_weight=torch.zeros(label.shape))
+    assert float(losses['loss_seg']) == pytest.approx(cross_entropies(logits, label).mean(), rel=1e-5)
 
 
 def test_peer_cross_entropy(logits, label):

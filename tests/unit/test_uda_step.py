@@ -76,9 +76,10 @@ def test_first_step_copies_the_student_into_the_teacher():
     assert any(not torch.equal(p, before[name]) for name, p in model.get_model().named_parameters())
 
 
-def test_teacher_normalises_with_the_target_batch():
-    """Its running mean follows the target; the student's the source and the mixture."""
-    model = uda_model().train()
+@pytest.mark.parametrize('balance', [None, BALANCE])
+def test_teacher_normalises_with_the_target_batch(balance):
+    """Its running mean follows the target; the student's the source and the mixture, each seen once."""
+    model = uda_model(entropy_balance=balance).train()
     name = 'decode_head.fuse_layer.bn.num_batches_tracked'
     model.train_step(batch(0, **SIZE), sgd(model))
     assert int(model.get_ema_model().state_dict()[name]) == 1
