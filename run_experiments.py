@@ -247,9 +247,21 @@ def write_config(run: Run) -> Path:
     return path
 
 
+def data_fault(cfg: dict) -> str | None:
+    """The first fault of a config's data that a quick look finds, and how many there are."""
+    from mmseg.datasets.inspection import quick_errors
+    faults = quick_errors(Config(cfg))
+    if not faults:
+        return None
+    return f'{faults[0]} (faults in the data: {len(faults)}; tools/check_dataset.py tells them all)'
+
+
 def train(run: Run) -> str | None:
     """Train in this process; returns in one line why it failed, None if it did not."""
     try:
+        fault = data_fault(run.cfg)
+        if fault:
+            return fault
         argv = [str(write_config(run))]
         if run.resume_from is not None:
             argv += ['--resume-from', str(run.resume_from)]
