@@ -23,7 +23,7 @@ from mmseg.utils import UserError, get_root_logger, one_line_errors
 from mmseg.utils.collect_env import collect_env
 from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.distributed import LAUNCHERS, join_processes
-from mmseg.utils.files import write_bytes
+from mmseg.utils.files import write_bytes, write_json
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NEEDED_KEYS = ('model', 'data', 'optimizer', 'lr_config', 'runner')
@@ -92,7 +92,7 @@ def keep_records(cfg: Config, args: argparse.Namespace, timestamp: str) -> dict:
     environment = collect_env()
     config_file = folder / f'{Path(args.config).stem}.json'
     if not config_file.exists():
-        write_bytes(config_file, Config(cfg._cfg_dict, filename=str(config_file)).dump().encode())
+        write_json(config_file, cfg._cfg_dict.to_dict())
     lines = [f'git revision: {revision}', f'command: {" ".join(sys.argv)}',
              *(f'{key}: {value}' for key, value in environment.items())]
     write_bytes(folder / f'{timestamp}.env.txt', ('\n'.join(lines) + '\n').encode())
