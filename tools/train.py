@@ -16,7 +16,7 @@ import torch
 
 from mmseg import __version__
 from mmseg.apis import set_random_seed
-from mmseg.apis.train import train_segmentor
+from mmseg.apis.train import check_settings, train_segmentor
 from mmseg.datasets import build_dataset
 from mmseg.models.builder import build_train_model
 from mmseg.utils import UserError, get_root_logger, one_line_errors
@@ -105,6 +105,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = resolved_config(args)
     refuse_used_folder(cfg)
+    check_settings(cfg)
     local_rank = join_processes(args.launcher)
     distributed = local_rank is not None
     if distributed and args.device == 'auto' and torch.cuda.is_available():

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from mmcv.cnn.utils import revert_sync_batchnorm
-from mmcv.runner import HOOKS
+from mmcv.runner import HOOKS, Hook
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
 
-from mmseg.core import DistEvalHook, EvalHook, class_subsets
+from mmseg.core import EvalHook, class_subsets
 from mmseg.core.hooks import CheckpointHook, ProgressHook, UDAVisualizationHook
 from mmseg.core.optimizer import build_optimizer
 from mmseg.core.runner import IterBasedRunner
@@ -20,10 +21,13 @@ from mmseg.datasets.loader import build_train_loader
 from mmseg.models.uda import UDADecorator
 from mmseg.utils import UserError, build_from_cfg, get_root_logger
 from mmseg.utils.checkpoint import load_file, load_segmentor_weights
+from mmseg.utils.registry import accepted_keys, check_keys, find_type
 
 from .inference import choose_device
 from .test import world
 
+DATA_KEYS = frozenset({'samples_per_gpu', 'workers_per_gpu', 'train', 'val', 'test'})
+DEFAULT_LOG_INTERVAL = 50  # steps
 
 def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool = False,
                     validate: bool = False, timestamp: str | None = None, meta: dict | None = None,
@@ -48,6 +52,7 @@ def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool 
     Raises:
         UserError: a mistake in the config or in the data.
     """
+    check_settings(cfg)
     rank, world_size = world() if distributed else (0, 1)
     device = choose_device(device)
     model = _placed(model, device, distributed)
@@ -65,6 +70,25 @@ def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool 
                                 runner.seed, rank, world_size, runner.iter, runner.max_iters)
     runner.run(loader, cfg.get('workflow'))
     return model
+
+
+def check_settings(cfg: Mapping) -> None:
+    """Look at the settings of the training itself, before anything is built or written.
+
+    Raises:
+        UserError: an unknown key or type; names the nearest one.
+    """
+    check_keys(cfg['data'], DATA_KEYS, 'data')
+    _lr_hook(cfg['lr_config'])
+    _logger_hooks(cfg.get('log_config') or {})
+    if cfg.get('checkpoint_config') is not None:
+        build_from_cfg({**cfg['checkpoint_config'], 'type': CheckpointHook}, HOOKS)
+    for hook in cfg.get('custom_hooks') or ():
+        find_type(hook, HOOKS)
+    evaluation_keys = accepted_keys(EvalHook) - {'dataloader', 'class_subsets'}
+    check_keys(cfg.get('evaluation') or {}, evaluation_keys, 'evaluation')
+    clipping = (cfg.get('optimizer_config') or {}).get('grad_clip') or {}
+    check_keys(clipping, accepted_keys(clip_grad_norm_) - {'parameters'}, 'optimizer_config.grad_clip')
 
 
 def load_start(model: nn.Module, path: str) -> None:
@@ -99,15 +123,15 @@ def _build_runner(model: nn.Module, cfg: Mapping, device: torch.device,
 
 def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validate: bool,
                     distributed: bool) -> None:
-    runner.register_lr_hook(cfg['lr_config'])
+    runner.register_hook(_lr_hook(cfg['lr_config']), priority='VERY_HIGH')
     if cfg.get('checkpoint_config') is not None:
-        runner.register_hook(CheckpointHook(**{k: v for k, v in cfg['checkpoint_config'].items()
-                                               if k != 'type'}))
+        runner.register_hook(build_from_cfg({**cfg['checkpoint_config'], 'type': CheckpointHook}, HOOKS))
     runner.register_timer_hook(dict(type='IterTimerHook'))
     runner.register_hook(ProgressHook())
     if getattr(dataset, 'PALETTE', None) is not None and isinstance(runner.model, UDADecorator):
         runner.register_hook(UDAVisualizationHook(dataset.PALETTE))
-    runner.register_logger_hooks(cfg.get('log_config') or dict(interval=50, hooks=[]))
+    for hook in _logger_hooks(cfg.get('log_config') or {}):
+        runner.register_hook(hook, priority='VERY_LOW')
     for hook in cfg.get('custom_hooks') or ():
         runner.register_hook(build_from_cfg({k: v for k, v in hook.items() if k != 'priority'}, HOOKS),
                              priority=hook.get('priority', 'NORMAL'))
@@ -115,9 +139,26 @@ def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validat
         runner.register_hook(_evaluation_hook(cfg, distributed), priority='LOW')
 
 
+def _lr_hook(cfg: Mapping) -> Hook:
+    """mmcv's hook of a policy, e.g. 'poly': PolyLrUpdaterHook."""
+    settings = {'by_epoch': False, **cfg}
+    if settings['by_epoch']:
+        raise UserError('lr_config.by_epoch=True is not supported: a run is counted in steps')
+    policy = settings.pop('policy', None)
+    if not isinstance(policy, str):
+        raise UserError(f"lr_config {settings}: key 'policy' is missing, e.g. policy='poly'")
+    name = policy.title() if policy == policy.lower() else policy
+    return build_from_cfg({**settings, 'type': f'{name}LrUpdaterHook'}, HOOKS)
+
+
+def _logger_hooks(cfg: Mapping) -> list[Hook]:
+    check_keys(cfg, {'interval', 'hooks'}, 'log_config')
+    every = dict(interval=cfg.get('interval', DEFAULT_LOG_INTERVAL))
+    return [build_from_cfg(hook, HOOKS, every) for hook in cfg.get('hooks') or ()]
+
+
 def _evaluation_hook(cfg: Mapping, distributed: bool) -> EvalHook:
     val = build_dataset(cfg['data']['val'], dict(test_mode=True))
     loader = build_dataloader(val, samples_per_gpu=1, workers_per_gpu=cfg['data'].get('workers_per_gpu', 0),
                               dist=distributed, shuffle=False)
-    settings = {'by_epoch': False, **(cfg.get('evaluation') or {})}
-    return (DistEvalHook if distributed else EvalHook)(loader, class_subsets=class_subsets(cfg), **settings)
+    return EvalHook(loader, class_subsets=class_subsets(cfg), **(cfg.get('evaluation') or {}))

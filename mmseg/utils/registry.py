@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from mmcv.utils import Registry
@@ -39,24 +40,42 @@ def build_from_cfg(cfg: dict, registry: Registry, default_args: dict | None = No
     Raises:
         UserError: no or unknown ``type``, an unknown or a missing key.
     """
-    if not isinstance(cfg, dict) or 'type' not in {**(default_args or {}), **cfg}:
-        raise UserError(f"config of a {registry.name} must be a dict with the key 'type', got {cfg!r}")
+    obj = find_type({**(default_args or {}), **cfg} if isinstance(cfg, dict) else cfg, registry)
     kwargs = {**copy.deepcopy(default_args or {}), **copy.deepcopy(dict(cfg))}
-    kind = kwargs.pop('type')
+    kwargs.pop('type')
+    _check_call(obj, kwargs, f"{registry.name} '{obj.__name__}'")
+    return obj(**kwargs)
+
+
+def find_type(cfg: dict, registry: Registry) -> Any:
+    """The class or function that ``cfg['type']`` names, or is.
+
+    Raises:
+        UserError: no or unknown ``type``; names the nearest one.
+    """
+    if not isinstance(cfg, dict) or 'type' not in cfg:
+        raise UserError(f"config of a {registry.name} must be a dict with the key 'type', got {cfg!r}")
+    kind = cfg['type']
     obj = registry.get(kind) if isinstance(kind, str) else kind
     if obj is None:
         raise UserError(f"unknown {registry.name} type '{kind}': "
                         f'{did_you_mean(kind, registry.module_dict)}')
-    _check_keys(obj, kwargs, f"{registry.name} '{getattr(obj, '__name__', kind)}'")
-    return obj(**kwargs)
+    return obj
 
 
-def _check_keys(obj: Any, kwargs: dict, where: str) -> None:
+def check_keys(given: Iterable[str], known: Collection[str], where: str) -> None:
+    """Raises:
+        UserError: a key that is not ``known``; names the nearest one.
+    """
+    for key in given:
+        if key not in known:
+            raise UserError(f"unknown key '{key}' in {where}: {did_you_mean(key, known)}")
+
+
+def _check_call(obj: Any, kwargs: dict, where: str) -> None:
     known = accepted_keys(obj)
     if known is not None:
-        for key in kwargs:
-            if key not in known:
-                raise UserError(f"unknown key '{key}' in {where}: {did_you_mean(key, known)}")
+        check_keys(kwargs, known, where)
     for param in inspect.signature(obj).parameters.values():
         required = param.default is param.empty and param.kind in (
             param.POSITIONAL_OR_KEYWORD, param.KEYWORD_ONLY)
