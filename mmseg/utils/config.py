@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from mmcv import Config
+from mmcv import Config, ConfigDict
 
 from .errors import UserError
 from .legacy import update_legacy_cfg
@@ -29,12 +29,28 @@ def load_config(path: str | os.PathLike | Config, options: Mapping[str, Any] | N
     """
     cfg = path if isinstance(path, Config) else _read(path)
     if options:
+        for key, value in options.items():
+            _make_room(cfg._cfg_dict, key.split('.'), value)
         try:
             cfg.merge_from_dict(dict(options))
         # AttributeError: mmcv asks a number for what only a dict has
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
             raise UserError(f'the options {dict(options)} do not fit the config: {error}') from error
     return update_legacy_cfg(cfg)
+
+
+def _make_room(node: Any, parts: list[str], value: Any) -> None:
+    """Let an option put a dict, or something in one, where the config has None or a plain value; mmcv
+    asks for the key ``_delete_`` then."""
+    first, *rest = parts
+    if not isinstance(node, Mapping) or first not in node:
+        return
+    if rest:
+        if node[first] is None:
+            node[first] = ConfigDict()
+        _make_room(node[first], rest, value)
+    elif isinstance(value, Mapping) and not isinstance(node[first], Mapping):
+        node[first] = ConfigDict()
 
 
 def _read(path: str | os.PathLike) -> Config:
