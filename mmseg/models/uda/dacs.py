@@ -54,7 +54,7 @@ class DACS(UDADecorator):
                  imnet_feature_dist_classes: Sequence[int] | None = None,
                  imnet_feature_dist_scale_min_ratio: float | None = None, mix: str = 'class',
                  mix_per_image: bool = False, mix_ignore_label: bool = True, blur: bool = True,
-                 color_jitter_strength: float = 0.2, color_jitter_probability: float = 0.2,
+                 color_jitter_strength: float | dict = 0.2, color_jitter_probability: float = 0.2,
                  entropy_balance: dict | None = None, mix_losses: Sequence[dict] = (),
                  debug_img_interval: int = 1000, print_grad_magnitude: bool = False):
         super().__init__(model)
@@ -110,8 +110,10 @@ class DACS(UDADecorator):
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         self.local_iter = int(state['local_iter'])
+        saved = state.get('mix_losses', {})
         for name, buffer in self.mix_losses.named_buffers():
-            buffer.copy_(state['mix_losses'][name])
+            if name in saved:  # not in checkpoints of the lineage, nor in those of another loss
+                buffer.copy_(saved[name])
 
     # -------------------------------------------------------------------- step
 
