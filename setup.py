@@ -10,7 +10,13 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
+EXPORT = [
+    'onnx>=1.17,<2',
+    'onnxruntime>=1.20,<2',
+    'onnxscript>=0.2,<1',
+]
 TEST = [
+    *EXPORT,
     'cityscapesscripts>=2.2.2,<3',
     'hypothesis>=6.100,<7',
     'pytest>=8,<10',
@@ -43,5 +49,5 @@ setup(
     package_data={'mmseg': ['**/*.json', '**/*.txt', '**/*.npz', '**/*.pth']},
     python_requires='>=3.10,<3.13',
     install_requires=requirements(),
-    extras_require={'test': TEST, 'dev': [*TEST, 'pre-commit>=3,<5']},
+    extras_require={'export': EXPORT, 'test': TEST, 'dev': [*TEST, 'pre-commit>=3,<5']},
 )
