@@ -107,10 +107,11 @@ def test_a_weight_too_large_for_half_precision_is_named(publish, tmp_path):
 
 def test_weights_sharing_memory_are_written_to_safetensors(publish, tmp_path):
     shared = torch.arange(12.0).view(3, 4)
-    torch.save({'module.a': shared, 'module.b': shared.t()}, tmp_path / 'shared.pth')
+    torch.save({'module.a': shared, 'module.b': shared.t(), 'module.c': shared}, tmp_path / 'shared.pth')
     publish(tmp_path / 'net.safetensors', checkpoint=tmp_path / 'shared.pth')
     state = load_file(str(published(tmp_path, '.safetensors')))['state_dict']
-    assert torch.equal(state['a'], shared) and torch.equal(state['b'], shared.t())
+    assert torch.equal(state['a'], shared) and torch.equal(state['c'], shared)
+    assert torch.equal(state['b'], shared.t())
 
 
 def test_files_that_are_there_stay_as_they_are(publish, tmp_path):
