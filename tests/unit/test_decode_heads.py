@@ -85,6 +85,14 @@ def test_dual_attention_trains_three_outputs():
         assert values[f'{name}.loss_seg'].item() == pytest.approx(alone.item(), rel=1e-5)
 
 
+@pytest.mark.parametrize('own', ['pam', 'cam'])
+def test_each_attention_is_classified_by_itself(own):
+    head = build_head(dict(CONTEXT, type='DAHead', pam_channels=4))
+    head.training_logits(features())[own].sum().backward()
+    reached = {name.split('.')[0] for name, p in head.named_parameters() if p.grad is not None}
+    assert reached == {own, f'{own}_in_conv', f'{own}_out_conv', f'{own}_conv_seg'}
+
+
 def test_log_names_of_a_segmentor():
     network = build_segmentor(dict(
         type='EncoderDecoder', backbone=dict(type='ResNet', depth=18, base_channels=4, stem_channels=4),
