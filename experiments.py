@@ -138,23 +138,24 @@ def ebda_startup() -> list[Experiment]:
     return [describe(**EBDA, **ACDC, **STARTUP)]
 
 
-def _small(**setting) -> list[Experiment]:
+def _small(uda: str, **setting) -> list[Experiment]:
     """Bounds, baseline and EBDA with the small network, which has no ImageNet weights and so no
     feature distance.
     """
     network = dict(architecture='daformer_sepaspp_narrow', backbone='mitb0')
-    daformer = dict(uda='dacs_a999', **RCS)
+    daformer = dict(uda=uda, **RCS)
     ebda = dict(daformer, entropy_balance=EntropyBalance())
     return _grid([network], [setting], [SOURCE_ONLY, daformer, ebda, TARGET_ONLY], _seeds())
 
 
 def toy_benchmark() -> list[Experiment]:
-    return _small(source='clear_streets', target='adverse_streets', iterations=4000, lr=1e-4,
-                  warmup_iters=50, evaluation_interval=1000)
+    return _small('dacs_toy', source='clear_streets', target='adverse_streets', iterations=4000,
+                  lr=3e-4, head_lr_mult=1.0, warmup_iters=50, evaluation_interval=1000,
+                  load_from='demo/streets_start_mitb0-47aba2bc.pth')
 
 
 def camvid_day_to_dusk() -> list[Experiment]:
-    return _small(source='camvid_day', target='camvid_dusk', iterations=8000, batch_size=4,
+    return _small('dacs_a999', source='camvid_day', target='camvid_dusk', iterations=8000, batch_size=4,
                   lr=6e-4, head_lr_mult=1.0, warmup_iters=500, evaluation_interval=2000)
 
 

@@ -2,13 +2,13 @@
 
 Command:  python run_experiments.py --config configs/toy/streets_daformer_mitb0_s0.py
 Score:    printed at the end; see docs/results.md for what was measured.
-Cost:     600 iterations of batch 2 at 256x128; minutes on two CPU cores.
+Cost:     800 iterations of batch 2 at 256x128; minutes on two CPU cores.
 """
 _base_ = [
     '../_base_/toy_runtime.py',
     '../_base_/models/daformer_sepaspp_mitb0_narrow.py',
     '../_base_/datasets/uda_streets_256x128.py',
-    '../_base_/uda/dacs_a999.py',
+    '../_base_/uda/dacs_toy.py',
     '../_base_/schedules/adamw_toy.py',
     '../_base_/schedules/poly10warm_toy.py',
 ]

@@ -2,7 +2,7 @@
 
 Command:  python run_experiments.py --config configs/toy/streets_target_mitb0_s0.py
 Score:    printed at the end; see docs/results.md for what was measured.
-Cost:     600 iterations of batch 2 at 256x128; minutes on two CPU cores.
+Cost:     800 iterations of batch 2 at 256x128; minutes on two CPU cores.
 """
 _base_ = [
     '../_base_/toy_runtime.py',

@@ -133,6 +133,7 @@ METHODS = {
     'dacs': Method('uda', 'dacs.py'),
     'dacs_fd': Method('uda', 'dacs_fd.py'),
     'dacs_fdthings': Method('uda', 'dacs_fdthings.py'),
+    'dacs_toy': Method('uda', 'dacs_toy.py'),
     'dacs_a999': Method('uda', 'dacs_a999.py'),
     'dacs_a999_fdthings': Method('uda', 'dacs_a999_fdthings.py'),
 }

@@ -20,7 +20,6 @@ from mmseg.models.uda.strong_augment import (
     blur_kernel_size,
     color_jitter,
     gaussian_blur,
-    normalisation,
 )
 from mmseg.utils import UserError
 
@@ -149,8 +148,8 @@ def test_order_of_the_draws():
 
 @pytest.fixture
 def photo():
-    """A normalised image of pixels in [0, 1]."""
-    mean, std = normalisation(META, 'cpu')
+    """Two normalised images of pixels in [0, 1]."""
+    mean, std = (torch.tensor(META['img_norm_cfg'][key]).view(1, 3, 1, 1) / 255 for key in ('mean', 'std'))
     pixels = torch.rand(2, 3, 24, 40, generator=torch.Generator().manual_seed(0))
     return (pixels - mean) / std
 
@@ -180,6 +179,16 @@ def test_jitter_sees_pixels_between_zero_and_one(photo, monkeypatch):
     assert len(seen) == 2
     for image in seen:
         assert -1e-6 <= float(image.min()) < 0.1 < 0.9 < float(image.max()) <= 1 + 1e-6
+
+
+def test_jitter_is_as_strong_in_all_four_ways_or_as_a_dict_says(monkeypatch):
+    seen = []
+    monkeypatch.setattr('kornia.augmentation.ColorJitter',
+                        lambda **strengths: seen.append(strengths) or (lambda image: image))
+    color_jitter(torch.rand(1, 3, 4, 4), 0.2)
+    color_jitter(torch.rand(1, 3, 4, 4), dict(brightness=0.7, hue=0.05))
+    assert seen == [dict(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.2),
+                    dict(brightness=0.7, hue=0.05)]
 
 
 def test_jitter_keeps_shape_and_range():

@@ -23,16 +23,17 @@ class StrongAugmentation:
         jitter: u_jitter ~ U(0, 1); colour jitter fires if it is above ``jitter_threshold``.
         blur: u_blur ~ U(0, 1), 0 if blur is off; blur fires above 0.5.
         jitter_threshold: ``color_jitter_probability`` of the configs: 0.2 fires on 80 % of the steps.
-        strength: s, of brightness, contrast, saturation and hue alike.
+        strength: s, of brightness, contrast, saturation and hue alike; or a dict with one of each.
     """
 
     jitter: float
     blur: float
     jitter_threshold: float
-    strength: float
+    strength: float | dict
 
     @classmethod
-    def draw(cls, blur: bool, jitter_threshold: float, strength: float) -> StrongAugmentation:
+    def draw(cls, blur: bool, jitter_threshold: float,
+             strength: float | dict) -> StrongAugmentation:
         """Draw from Python's ``random``, u_jitter first."""
         jitter = random.random()
         return cls(jitter, random.random() if blur else 0.0, jitter_threshold, strength)
@@ -60,10 +61,12 @@ def normalisation(img_meta: dict, device: torch.device) -> tuple[Tensor, Tensor]
         for key in ('mean', 'std'))
 
 
-def color_jitter(image: Tensor, strength: float) -> Tensor:
-    """kornia's ColorJitter with brightness = contrast = saturation = hue = ``strength`` of an image
-    (1 3 H W) in [0, 1]."""
-    return kornia.augmentation.ColorJitter(strength, strength, strength, strength)(image)
+def color_jitter(image: Tensor, strength: float | dict) -> Tensor:
+    """kornia's ColorJitter with brightness = contrast = saturation = hue = ``strength``, or with the
+    strengths of a dict, of an image (1 3 H W) in [0, 1]."""
+    if not isinstance(strength, dict):
+        strength = dict.fromkeys(('brightness', 'contrast', 'saturation', 'hue'), strength)
+    return kornia.augmentation.ColorJitter(**strength)(image)
 
 
 def blur_kernel_size(side: int) -> int:
