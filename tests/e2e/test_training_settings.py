@@ -53,7 +53,7 @@ def test_plain_training_then_its_network_starts_a_uda_run(tiny, run_program, tmp
     config = tiny(SOURCE_ONLY, **{
         'runner.max_iters': 3, 'checkpoint_config.interval': 1, 'checkpoint_config.max_keep_ckpts': 2,
         'evaluation': dict(interval=2, metric='mIoU', save_best='mIoU'), 'log_config.interval': 1,
-        'load_from': None, 'work_dir': str(plain)})
+        'work_dir': str(plain)})
     ended = run_program('tools.train', config)
     assert sorted(path.name for path in plain.glob('*.pth')) == [
         'best_mIoU_iter_2.pth', 'iter_2.pth', 'iter_3.pth', 'latest.pth']
