@@ -10,11 +10,14 @@ import argparse
 import io
 import json
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils import UserError, did_you_mean, one_line_errors
 from mmseg.utils.files import unused_path, write_bytes

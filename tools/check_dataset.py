@@ -9,10 +9,14 @@ probabilities of rare class sampling. The exit code is 1 if training would fail.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from mmcv import Config
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.datasets import build_dataset
 from mmseg.datasets.builder import leaf_configs

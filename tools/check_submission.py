@@ -7,7 +7,11 @@ Every fault is printed with its file; the exit code is 1 if there is any.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.datasets.submission import BENCHMARKS, check_submission
 from mmseg.utils import one_line_errors

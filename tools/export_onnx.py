@@ -11,12 +11,15 @@ import argparse
 import contextlib
 import io
 import re
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.apis.inference import init_segmentor
 from mmseg.utils import UserError, one_line_errors

@@ -8,6 +8,7 @@ Nothing is computed or loaded: the networks are built and run on torch's meta de
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.models import build_segmentor
 from mmseg.utils import UserError, one_line_errors

@@ -14,12 +14,16 @@ from __future__ import annotations
 import argparse
 import json
 import os.path as osp
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.datasets.files import atomic_file
 from mmseg.datasets.pipelines.loading import decode_image, read_bytes, read_label

@@ -11,11 +11,11 @@ import re
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmseg.datasets.synthetic import write_streets  # noqa: E402
-from mmseg.datasets.synthetic.layouts import LAYOUTS, write_layout  # noqa: E402
-from mmseg.utils import UserError, one_line_errors  # noqa: E402
+from mmseg.datasets.synthetic import write_streets
+from mmseg.datasets.synthetic.layouts import LAYOUTS, write_layout
+from mmseg.utils import UserError, one_line_errors
 
 
 def parse_size(text: str) -> tuple[int, int]:

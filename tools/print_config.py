@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils import UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options

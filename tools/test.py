@@ -13,12 +13,15 @@ import math
 import os
 import pickle
 import re
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of
 from mmseg.apis.submission import make_submission

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from mmseg import __version__
 from mmseg.apis import set_random_seed
 from mmseg.apis.train import check_settings, train_segmentor

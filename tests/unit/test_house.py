@@ -187,3 +187,12 @@ def test_a_broken_link_is_found(tmp_path):
     assert target_exists(page, '#some-heading-two')
     assert not target_exists(page, '#another')
     assert not target_exists(page, 'other.md')
+
+
+def test_tools_find_the_package_of_their_checkout():
+    """`python tools/NAME.py` works where the dependencies are installed and the package is not."""
+    for file in (ROOT / 'tools').rglob('*.py'):
+        depth = len(file.relative_to(ROOT).parts) - 1
+        line = f'sys.path.insert(0, str(Path(__file__).resolve().parents[{depth}]))'
+        text = file.read_text(encoding='utf-8')
+        assert line in text and text.index(line) < text.index('from mmseg'), file

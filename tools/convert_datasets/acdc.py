@@ -9,9 +9,13 @@ started again.
 """
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmseg.datasets.cityscapes import NUM_LABEL_IDS, train_ids_table
 from mmseg.datasets.preparation import (

@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import argparse
 import os.path as osp
+import sys
 from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmseg.datasets.camvid import CamVidDataset
 from mmseg.datasets.class_stats import label_stats

@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import os.path as osp
 import re
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmseg.datasets.preparation import Part, convert_all, parse_args
 from mmseg.datasets.weather_preparation import tasks_of_scenes

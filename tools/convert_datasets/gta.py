@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmseg.datasets.cityscapes import train_ids_table
 from mmseg.datasets.preparation import Part, Rule, convert_all, leave_out, parse_args, tasks_of_pairs

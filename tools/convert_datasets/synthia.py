@@ -8,10 +8,14 @@ stopped and started again.
 """
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmseg.datasets.pipelines.loading import read_bytes
 from mmseg.datasets.preparation import Part, Rule, convert_all, parse_args, tasks_of_pairs
