@@ -10,7 +10,9 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 from mmcv import Config
@@ -29,11 +31,13 @@ class Step:
         command: as typed, from the repository's root.
         result: pattern of what it makes; if all of it was removed, the step is to be done again.
         resume_command: used instead if this very step was begun before and did not finish.
+        threads: of the libraries that compute, in its process; None leaves it to them.
     """
     name: str
     command: list[str]
     result: str
     resume_command: list[str] | None = None
+    threads: int | None = None
 
     @property
     def log(self) -> Path:
@@ -114,21 +118,33 @@ def run(step: Step, number: int, total: int) -> float:
     before = step.seconds_before(record) if record else 0.0
     step.remember(finished=False, seconds=before)
     start = time.monotonic()
-    code = follow(command, step.log)
+    code = follow(command, step.log, step.threads)
     seconds = before + time.monotonic() - start
     if code:
         raise UserError(f'{step.name} failed: {last_line(step.log)} (all it said: {step.log})')
     step.remember(finished=True, seconds=seconds)
-    print(f'      done in {seconds:.0f} s', flush=True)
+    print(f'      {step.name} done in {seconds:.0f} s', flush=True)
     return seconds
 
 
-def follow(command: list[str], log_file: Path) -> int:
+def run_together(steps: list[Step], number: int, total: int) -> list[float]:
+    """:func:`run` all of them at the same time, the first of them as ``number``.
+
+    Raises:
+        UserError: one of the programs failed; the others have ended by then.
+    """
+    with ThreadPoolExecutor(len(steps)) as executor:
+        return list(executor.map(run, steps, range(number, number + len(steps)), repeat(total)))
+
+
+def follow(command: list[str], log_file: Path, threads: int | None = None) -> int:
     """Run a command, append its output to the log and show its newest line; returns its exit code."""
     log_file.parent.mkdir(parents=True, exist_ok=True)
     status = StatusLine()
     # test.sh takes PYTHON, which the caller of make may have set to the one that made .venv
     env = dict(os.environ, PYTHONUNBUFFERED='1', PYTHON=sys.executable)
+    if threads is not None:
+        env['OMP_NUM_THREADS'] = str(threads)
     with open(log_file, 'ab') as log, subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env=env) as process:
@@ -137,7 +153,7 @@ def follow(command: list[str], log_file: Path) -> int:
                 log.write(chunk)
                 log.flush()
                 lines = re.split(r'[\r\n]+', chunk.decode(errors='replace').strip())
-                status.show(lines[-1].strip())
+                status.show(f'{log_file.stem}: {lines[-1].strip()}')
         except BaseException:
             process.terminate()
             raise

@@ -89,7 +89,7 @@ def test_output_is_shown_while_the_program_runs(monkeypatch, capsys):
     run(Step('talk', program("print('Iter 7, eta 0:00:01')"), '*'), 3, 9)
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].startswith('[3/9] python -c')
-    assert '      Iter 7, eta 0:00:01' in shown
+    assert '      talk: Iter 7, eta 0:00:01' in shown
 
 
 def test_programs_are_started_with_the_python_of_the_demo(tmp_path, monkeypatch):
@@ -97,3 +97,21 @@ def test_programs_are_started_with_the_python_of_the_demo(tmp_path, monkeypatch)
     step = Step('shell', ['sh', '-c', 'echo "$PYTHON"'], '*')
     run(step, 1, 1)
     assert step.log.read_text().strip() == sys.executable
+
+
+def test_steps_run_at_the_same_time_with_their_number_of_threads(tmp_path):
+    """Each of the two waits for the other's file, so one after the other they would never end."""
+    wait = ('import os, pathlib, time; pathlib.Path("{0}").touch()\n'
+            'while not pathlib.Path("{1}").exists(): time.sleep(0.01)\n'
+            'print(os.environ["OMP_NUM_THREADS"])')
+    steps = [Step(name, program(wait.format(tmp_path / name, tmp_path / other)), '*', threads=1)
+             for name, other in (('one', 'two'), ('two', 'one'))]
+    assert len(demo.steps.run_together(steps, 1, 2)) == 2
+    assert [step.log.read_text().strip() for step in steps] == ['1', '1']
+
+
+def test_of_steps_run_together_the_failed_one_is_told(tmp_path):
+    steps = [Step('good', program('print(1)'), '*'), Step('bad', program('raise SystemExit("no room")'), '*')]
+    with pytest.raises(UserError, match='bad failed: no room'):
+        demo.steps.run_together(steps, 1, 2)
+    assert steps[0].record()['finished']
