@@ -125,6 +125,8 @@ def main(argv: list[str] | None = None) -> None:
     meta = keep_records(cfg, args, timestamp) if local_rank in (None, 0) else {}
     meta.update(CLASSES=list(dataset.CLASSES), PALETTE=[list(colour) for colour in dataset.PALETTE])
     logger.info(f'{meta.get("exp_name")}: seed {cfg.seed}, {len(dataset)} training items')
+    if getattr(dataset, 'note', None):
+        logger.info(dataset.note)
     train_segmentor(model, dataset, cfg, distributed, validate=not args.no_validate, timestamp=timestamp,
                     meta=meta, device=args.device)
 
