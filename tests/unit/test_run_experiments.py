@@ -65,7 +65,7 @@ def test_dry_run_prints_config_and_difference_and_writes_nothing(run, tmp_path, 
 def test_dry_run_of_a_file_compares_with_its_base(run, trained):
     _, out, _ = run('--config', TOY, '--dry-run', '--options', 'seed=7')
     difference = out[out.index('# difference'):]
-    assert '~ runner.max_iters = 4 (was 600)' in difference
+    assert '~ runner.max_iters = 4 (was 800)' in difference
     assert '~ seed = 7 (was 0)' in difference
     assert 'uda.alpha' not in difference
 
