@@ -20,6 +20,8 @@ from mmcv import Config
 from mmseg.utils import UserError
 
 OUT = Path('work_dirs/demo')
+# time, logger and level of a log's line, which would fill the width that the news need
+LOG_PREFIX = re.compile(r'^[\d-]+ [\d:,]+ - \w+ - \w+ - ')
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def follow(command: list[str], log_file: Path, threads: int | None = None) -> in
                 log.write(chunk)
                 log.flush()
                 lines = re.split(r'[\r\n]+', chunk.decode(errors='replace').strip())
-                status.show(f'{log_file.stem}: {lines[-1].strip()}')
+                status.show(f'{log_file.stem}: {LOG_PREFIX.sub("", lines[-1].strip())}')
         except BaseException:
             process.terminate()
             raise

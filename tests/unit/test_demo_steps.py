@@ -86,7 +86,8 @@ def test_the_time_of_an_attempt_cut_short_counts(tmp_path):
 
 def test_output_is_shown_while_the_program_runs(monkeypatch, capsys):
     monkeypatch.setattr(demo.steps.StatusLine.__init__, '__defaults__', (0,))
-    run(Step('talk', program("print('Iter 7, eta 0:00:01')"), '*'), 3, 9)
+    line = '2026-11-22 16:52:11,483 - mmseg - INFO - Iter 7, eta 0:00:01'
+    run(Step('talk', program(f"print('{line}')"), '*'), 3, 9)
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].startswith('[3/9] python -c')
     assert '      talk: Iter 7, eta 0:00:01' in shown
