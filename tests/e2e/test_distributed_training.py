@@ -39,7 +39,8 @@ def test_two_processes_end_with_one_student_and_one_teacher(tiny, tmp_path):
     config = tiny(**{'runner.max_iters': 3, 'checkpoint_config.interval': 3, 'evaluation.interval': 3,
                      'log_config.interval': 1,
                      # which needs GPUs: on the CPU it has to become BN
-                     'model.decode_head.norm_cfg.type': 'SyncBN', 'work_dir': str(run_dir),
+                     'model.decode_head.decoder_params.fusion_cfg.norm_cfg.type': 'SyncBN',
+                     'work_dir': str(run_dir),
                      'custom_imports': dict(imports=['keep_each_rank'], allow_failed_imports=False),
                      'custom_hooks': [dict(type='KeepEachRank', folder=str(tmp_path))]})
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
