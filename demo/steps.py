@@ -12,6 +12,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat
 from pathlib import Path
 
@@ -49,6 +50,7 @@ class Step:
     def record_file(self) -> Path:
         return OUT / 'steps' / f'{self.name}.json'
 
+    @cached_property
     def fingerprint(self) -> str:
         """Changes with the command and with the configs that it names."""
         configs = [argument for argument in self.command if argument.startswith('configs/')]
@@ -62,11 +64,11 @@ class Step:
         except FileNotFoundError:
             return None
         lost = record['finished'] and not any(Path().glob(self.result))
-        return None if lost or record['fingerprint'] != self.fingerprint() else record
+        return None if lost or record['fingerprint'] != self.fingerprint else record
 
     def remember(self, finished: bool, seconds: float) -> None:
         self.record_file.parent.mkdir(parents=True, exist_ok=True)
-        record = dict(command=self.command, fingerprint=self.fingerprint(), finished=finished,
+        record = dict(command=self.command, fingerprint=self.fingerprint, finished=finished,
                       seconds=seconds)
         partial = self.record_file.with_suffix('.partial')
         partial.write_text(json.dumps(record, indent=2), encoding='utf-8')
@@ -135,6 +137,8 @@ def run_together(steps: list[Step], number: int, total: int) -> list[float]:
     Raises:
         UserError: one of the programs failed; the others have ended by then.
     """
+    for step in steps:
+        step.fingerprint  # noqa: B018  kept from here on: mmcv's reader of configs is not made for threads
     with ThreadPoolExecutor(len(steps)) as executor:
         return list(executor.map(run, steps, range(number, number + len(steps)), repeat(total)))
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -116,3 +118,17 @@ def test_of_steps_run_together_the_failed_one_is_told(tmp_path):
     with pytest.raises(UserError, match='bad failed: no room'):
         demo.steps.run_together(steps, 1, 2)
     assert steps[0].record()['finished']
+
+
+def test_configs_are_read_before_the_programs_run_together(tmp_path, monkeypatch):
+    readers = []
+
+    def read(path):
+        readers.append(threading.current_thread())
+        return SimpleNamespace(pretty_text=path)
+
+    monkeypatch.setattr(demo.steps.Config, 'fromfile', read)
+    steps = [Step(name, [*program('print(1)'), f'configs/{name}.py'], '*') for name in 'abc']
+    demo.steps.run_together(steps, 1, 3)
+    assert set(readers) == {threading.main_thread()}
+    assert len(readers) == 3
