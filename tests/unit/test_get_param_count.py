@@ -25,6 +25,13 @@ def test_resnet18_and_a_linear_classifier():
     assert counts.macs == RESNET18_MACS + 7 * 7 * 512 * 19
 
 
+def test_readme_shows_rows_of_the_table():
+    rows = [line for line in (DOCS.parents[1] / 'README.md').read_text().splitlines()
+            if line.count('|') == 6 and '.' in line]
+    assert len(rows) == 4
+    assert set(rows) <= set(DOCS.read_text().splitlines())
+
+
 @pytest.mark.parametrize('name', ['dlv2red_r50v1c', 'daformer_sepaspp_mitb5'])
 def test_documented_table_is_the_measured_one(name):
     model = dict(named_models(parse_args(['--exp', '100'])))[name]
