@@ -6,7 +6,7 @@ Commands: python tools/make_synthetic_streets.py data/streets_start --train 1000
           python run_experiments.py --config configs/toy/streets_start_mitb0.py \
               --data-root data/streets=data/streets_start
 Score:    see docs/results.md for what was measured.
-Cost:     3000 iterations of batch 8 at 128x128 crops; about 40 minutes on one CPU core.
+Cost:     3000 iterations of batch 8 at 128x128 crops; 25 minutes on one CPU core.
 """
 _base_ = ['streets_source_mitb0_s0.py']
 

@@ -7,7 +7,7 @@ Command:  python run_experiments.py --config configs/toy/streets_start_robust_mi
               --data-root data/streets=data/streets_start --options load_from=RUN/latest.pth
           with RUN the folder of the run of streets_start_mitb0.py.
 Score:    see docs/results.md for what was measured.
-Cost:     2000 iterations of batch 8 at 128x128 crops; about 20 minutes on one CPU core.
+Cost:     2000 iterations of batch 8 at 128x128 crops; 17.5 minutes on one CPU core.
 """
 _base_ = ['streets_start_mitb0.py']
 
