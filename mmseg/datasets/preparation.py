@@ -23,8 +23,10 @@ from mmseg.utils import UserError
 
 from .class_stats import Stats, label_stats, write_class_stats
 from .files import atomic_file, find_files, write_text
-from .pipelines.loading import PNG_SIGNATURE, count_values, read_label
+from .pipelines.decoding import PNG_SIGNATURE
+from .pipelines.loading import count_values, read_label
 
+PNG_START = b'\x89PNG\r\n\x1a\n'
 PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'
 # what atomic_file was writing when it was killed
 LEFTOVER = re.compile(r'\..+(TrainIds\.png|\.json|\.txt)\.\w{8}\.tmp')
@@ -149,7 +151,7 @@ def png_size(path: str) -> tuple[int, int]:
             end = file.read()
     except OSError as error:
         raise UserError(f'cannot read the image {path}: {error.strerror or error}') from None
-    if head[:8] != PNG_SIGNATURE or head[12:16] != b'IHDR' or end != PNG_END:
+    if head[:8] != PNG_START or head[12:16] != b'IHDR' or end != PNG_END:
         raise UserError(f'{path} is no whole PNG file: unpack or fetch it again')
     return struct.unpack('>II', head[16:24])
 
