@@ -23,7 +23,6 @@ from mmseg.utils import UserError
 
 from .class_stats import Stats, label_stats, write_class_stats
 from .files import atomic_file, find_files, write_text
-from .pipelines.decoding import PNG_SIGNATURE
 from .pipelines.loading import count_values, read_label
 
 PNG_START = b'\x89PNG\r\n\x1a\n'
