@@ -55,6 +55,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help="write the predictions as a benchmark's server wants them, no scores")
     parser.add_argument('--submission', choices=sorted(BENCHMARKS),
                         help="write the zip for this benchmark's server from the test split, no scores")
+    parser.add_argument('--invalid-below', type=float, default=0.0, metavar='P',
+                        help='of --submission darkzurich: in labelTrainIds_invalid, pixels of less '
+                             'confidence (0 to 1) are invalid (default: none)')
     parser.add_argument('--test-set', action='store_true',
                         help='the test split in place of the validation split')
     parser.add_argument('--aug-test', action='store_true',
@@ -74,15 +77,27 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
                         help='needed for slurm only; torchrun is recognised')
     args = parser.parse_args(argv)
+    refuse_contradictions(args)
+    return args
+
+
+def refuse_contradictions(args: argparse.Namespace) -> None:
+    """Raises:
+        UserError: arguments that exclude each other, or have no meaning.
+    """
     if args.eval and args.format_only:
         raise UserError('--eval and --format-only exclude each other: one needs labels, the other is '
                         'for images without')
     if args.submission and (args.eval or args.format_only):
         raise UserError('--submission excludes --eval and --format-only: it writes a file for a server, '
                         'which has the labels')
+    if args.invalid_below and args.submission != 'darkzurich':
+        raise UserError('--invalid-below goes with --submission darkzurich: other servers want a class for '
+                        'every pixel')
+    if not 0 <= args.invalid_below <= 1:
+        raise UserError(f'--invalid-below {args.invalid_below} is no probability (0 to 1)')
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f"--out '{args.out}' must end in .pkl")
-    return args
 
 
 def eval_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -224,8 +239,9 @@ def main(argv: list[str] | None = None) -> None:
     refuse_data_folders(loader.dataset, args.show_dir, formatting.get('format_dir'))
     if args.submission:
         path = unused_path(os.path.join(result_dir(args), f'submission_{args.submission}.zip'))
-        count = make_submission(model, loader, device, args.submission, path)
-        print(f'{count} images written to {path}')
+        count = make_submission(model, loader, device, args.submission, path, args.invalid_below)
+        if world()[0] == 0:
+            print(f'{count} images written to {path}')
         return
     evaluate = bool(args.eval) or not (args.format_only or args.out or args.show or args.show_dir)
     outcome = run_test(model, loader, device, evaluate=evaluate, out_dir=args.show_dir,

@@ -1,6 +1,10 @@
 """From a network and a test set to the file for a benchmark's server."""
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,41 +14,70 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mmseg.datasets.loader import unwrap_batch
-from mmseg.datasets.submission import BENCHMARKS, write_submission
+from mmseg.datasets.submission import BENCHMARKS, submission_names, write_maps, zip_maps
 from mmseg.utils import UserError
 
 from .test import evaluating, predict, unwrapped, world
 
 
 def make_submission(model: nn.Module, data_loader: DataLoader, device: torch.device | str, kind: str,
-                    path: str) -> int:
+                    path: str, invalid_below: float = 0.0) -> int:
     """Test a network and write the complete zip for a benchmark.
+
+    If torch.distributed is running, each rank tests its share of the images and the first one packs
+    the zip; the bytes are the same however many ranks there are.
 
     Args:
         model: the network, on ``device``.
         data_loader: of the benchmark's test set, in order.
         kind: 'acdc', 'cityscapes' or 'darkzurich'.
         path: of the zip.
+        invalid_below: for 'darkzurich', pixels of less confidence (0 ... 1) count as invalid.
 
     Returns:
         The number of images in it.
 
     Raises:
-        UserError: a data set of another benchmark, several processes, or a file that cannot be
-            written.
+        UserError: a data set of another benchmark, two images of one name, or a file that cannot
+            be written.
     """
     dataset, wanted = data_loader.dataset, BENCHMARKS[kind].dataset
     if type(dataset).__name__ != wanted:
         raise UserError(f'--submission {kind} needs a {wanted} as data.test, the config has a '
                         f'{type(dataset).__name__}')
-    if world()[1] > 1:
-        raise UserError('--submission writes one file: run it on one process')
-    names = [info['filename'] for info in dataset.img_infos]
+    names = submission_names(info['filename'] for info in dataset.img_infos)
     model = unwrapped(model)
     find = confident_predictions if kind == 'darkzurich' else _predictions
-    with evaluating(model):
-        return write_submission(kind, path, ((names[index], ids, confidence) for index, ids, confidence
-                                             in find(model, data_loader, device)))
+    rank, ranks = world()
+    with evaluating(model), _shared_folder(path) as folder:
+        for index, ids, confidence in find(model, data_loader, device):
+            write_maps(kind, folder, names[index], ids, confidence, invalid_below)
+        if ranks > 1:
+            torch.distributed.barrier()
+        if rank == 0:
+            zip_maps(kind, path, folder, names)
+    return len(names)
+
+
+@contextlib.contextmanager
+def _shared_folder(path: str) -> Iterator[str]:
+    """An empty folder beside ``path`` for the files of all ranks; the first rank removes it."""
+    rank, ranks = world()
+    place, name = os.path.split(os.path.abspath(path))
+    folder = [None]
+    if rank == 0:
+        try:
+            os.makedirs(place, exist_ok=True)
+            folder = [tempfile.mkdtemp(dir=place, prefix=f'.{name}.')]
+        except OSError as error:
+            raise UserError(f'cannot write {path}: {error.strerror or error}') from None
+    if ranks > 1:
+        torch.distributed.broadcast_object_list(folder, src=0)
+    try:
+        yield folder[0]
+    finally:
+        if rank == 0:
+            shutil.rmtree(folder[0], ignore_errors=True)
 
 
 def _predictions(model: nn.Module, data_loader: DataLoader, device: torch.device | str
@@ -58,7 +91,7 @@ def confident_predictions(model: nn.Module, data_loader: DataLoader, device: tor
     """Yield (index, class ids uint8 (H W), their probabilities float32 (H W)) of each image; the
     probabilities are the mean over the augmentations."""
     batches = zip(data_loader.batch_sampler, data_loader)
-    for indices, batch in tqdm(batches, total=len(data_loader), unit='img'):
+    for indices, batch in tqdm(batches, total=len(data_loader), unit='img', disable=world()[0] > 0):
         data = unwrap_batch(batch, device)
         views = list(zip(data['img'], data['img_metas']))
         mean = sum(model.inference(img, metas, True) for img, metas in views) / len(views)

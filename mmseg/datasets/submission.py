@@ -5,8 +5,9 @@ import io
 import os.path as osp
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,12 +15,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from mmseg.utils import UserError
+from mmseg.utils.files import write_bytes
 
 from .cityscapes import LABEL_IDS, label_ids_table
 from .files import atomic_file, find_files, require_dir
 from .preparation import PNG_END, png_size
 
 TRAIN_IDS = frozenset(range(len(LABEL_IDS)))
+INVALID = 255
 EPOCH = (1980, 1, 1, 0, 0, 0)       # the same predictions give the same bytes
 
 
@@ -51,45 +54,67 @@ BENCHMARKS = {
     'cityscapes': Benchmark((Folder('', frozenset({0, *LABEL_IDS})),), '_leftImg8bit.png', 1525,
                             (2048, 1024), 'CityscapesDataset', label_ids=True),
     'darkzurich': Benchmark((Folder('labelTrainIds', TRAIN_IDS), Folder('confidence', None),
-                             Folder('labelTrainIds_invalid', TRAIN_IDS | {255})), '_rgb_anon.png', 151,
+                             Folder('labelTrainIds_invalid', TRAIN_IDS | {INVALID})), '_rgb_anon.png', 151,
                             (1920, 1080), 'DarkZurichDataset'),
 }
 
 
 # ---- writing ----
 
-def write_submission(kind: str, path: str,
-                     results: Iterable[tuple[str, np.ndarray, np.ndarray | None]]) -> int:
-    """Write the zip of a benchmark, whole or not at all.
+def submission_names(filenames: Iterable[str]) -> list[str]:
+    """The name of each image's map, in order.
+
+    Raises:
+        UserError: two images have the same name.
+    """
+    names = [osp.splitext(osp.basename(filename))[0] + '.png' for filename in filenames]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UserError(f'two images are called {twice[0]}: a submission needs a file for each')
+    return names
+
+
+def write_maps(kind: str, folder: str, name: str, train_ids: np.ndarray,
+               confidence: np.ndarray | None = None, invalid_below: float = 0.0) -> None:
+    """Write the maps of one image below ``folder``, where they lie in the zip.
 
     Args:
         kind: a key of BENCHMARKS.
-        path: of the zip.
-        results: image file name, train ids uint8 (H W), and for 'darkzurich' the confidence of each
-            pixel, float (H W) in 0 … 1.
-
-    Returns:
-        The number of images.
+        name: of the map, see :func:`submission_names`.
+        train_ids: uint8 (H W).
+        confidence: of each pixel, float (H W) in 0 ... 1; for 'darkzurich'.
+        invalid_below: pixels of less confidence are 255 in labelTrainIds_invalid.
 
     Raises:
-        UserError: the file cannot be written, or two images have the same name.
+        UserError: the files cannot be written.
     """
-    benchmark, names = BENCHMARKS[kind], set()
+    benchmark = BENCHMARKS[kind]
+    ids = label_ids_table()[train_ids] if benchmark.label_ids else train_ids
+    for place in benchmark.folders:
+        if place.ids is None:
+            content = np.round(np.clip(confidence, 0, 1) * 65535).astype(np.uint16)
+        elif INVALID in place.ids:
+            content = np.where(confidence < invalid_below, np.uint8(INVALID), ids)
+        else:
+            content = ids
+        write_bytes(osp.join(folder, place.path(name)), cv2.imencode('.png', content)[1].tobytes())
+
+
+def zip_maps(kind: str, path: str, folder: str, names: Sequence[str]) -> None:
+    """Write the zip of a benchmark, whole or not at all, from what :func:`write_maps` wrote.
+
+    Raises:
+        UserError: a map is missing, or the zip cannot be written.
+    """
+    entries = [place.path(name) for name in names for place in BENCHMARKS[kind].folders]
     with atomic_file(path) as file, zipfile.ZipFile(file, 'w') as archive:
-        for filename, train_ids, confidence in results:
-            name = osp.splitext(osp.basename(filename))[0] + '.png'
-            if name in names:
-                raise UserError(f'two images are called {name}: a submission needs a file for each')
-            names.add(name)
-            ids = label_ids_table()[train_ids] if benchmark.label_ids else train_ids
-            for folder in benchmark.folders:
-                content = ids if folder.ids else np.round(np.clip(confidence, 0, 1) * 65535).astype(np.uint16)
-                archive.writestr(zipfile.ZipInfo(folder.path(name), EPOCH), _png(content))
-    return len(names)
-
-
-def _png(picture: np.ndarray) -> bytes:
-    return cv2.imencode('.png', picture)[1].tobytes()
+        for entry in entries:
+            try:
+                content = Path(folder, entry).read_bytes()
+            except OSError as error:
+                raise UserError(f'{entry} is not in {folder} ({error.strerror}): do all processes write to '
+                                'the same disk?') from None
+            archive.writestr(zipfile.ZipInfo(entry, EPOCH), content)
 
 
 # ---- checking ----

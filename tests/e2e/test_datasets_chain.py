@@ -1,9 +1,13 @@
 """From each data set's download to training, scores and a submission, on synthetic streets in its layout."""
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
+import multiprocessing
+import os
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -89,3 +93,32 @@ def test_from_the_download_to_the_submission(pair, streets, tmp_path, capsys, mo
         [archive] = work_dir.glob('submission_*.zip')
         call('tools.check_submission', kind, archive, '--images', streets / images)
         assert 'no fault found' in capsys.readouterr().out
+        if kind == 'darkzurich':
+            two = in_two_processes(tmp_path, *test, '--submission', kind, '--work-dir', tmp_path / 'two')
+            assert two == [f'{len(list((streets / images).rglob("test/**/*.png")))} images written to '
+                           f'{tmp_path / "two" / archive.name}\n', '']
+            assert [p.name for p in (tmp_path / 'two').iterdir()] == [archive.name]
+            assert (tmp_path / 'two' / archive.name).read_bytes() == archive.read_bytes()
+
+
+def in_two_processes(folder: Path, *words) -> list[str]:
+    """What each of two processes of a program prints, as torchrun would start them."""
+    with socket.socket() as probe:
+        probe.bind(('localhost', 0))
+        port = probe.getsockname()[1]
+    context = multiprocessing.get_context('fork')
+    processes = [context.Process(target=one_process, args=(rank, port, folder / f'out{rank}', words))
+                 for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    return [(folder / f'out{rank}').read_text() for rank in range(2)]
+
+
+def one_process(rank: int, port: int, out: Path, words: tuple) -> None:
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='localhost',
+                      MASTER_PORT=str(port))
+    with open(out, 'w') as file, contextlib.redirect_stdout(file):
+        call(*words)

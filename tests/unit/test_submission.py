@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import struct
 import zipfile
 
@@ -12,7 +13,14 @@ from data_trees import LABEL_IDS, save
 from PIL import Image
 
 from mmseg.apis.submission import confident_predictions
-from mmseg.datasets.submission import BENCHMARKS, check_submission, write_submission
+from mmseg.datasets.submission import (
+    BENCHMARKS,
+    check_submission,
+    submission_names,
+    write_maps,
+    zip_maps,
+)
+from mmseg.utils import UserError
 from tools import check_submission as program
 
 SIZE_HW = (8, 16)
@@ -34,6 +42,14 @@ def images(tmp_path):
 def results(kind):
     ids = (np.arange(128, dtype=np.uint8).reshape(SIZE_HW) % 19)
     return [(name, ids, np.linspace(0, 1, 128).reshape(SIZE_HW)) for name in NAMES[kind]]
+
+
+def write_submission(kind, path, found, invalid_below=0.0):
+    names = submission_names(name for name, _, _ in found)
+    for name, (_, ids, confidence) in zip(names, found):
+        write_maps(kind, f'{path}.parts', name, ids, confidence, invalid_below)
+    zip_maps(kind, str(path), f'{path}.parts', names)
+    shutil.rmtree(f'{path}.parts', ignore_errors=True)
 
 
 def entries(path):
@@ -59,7 +75,7 @@ def png(array):
 @pytest.mark.parametrize('kind', BENCHMARKS)
 def test_what_is_written_is_accepted(kind, images, capsys):
     path = images / 'out.zip'
-    assert write_submission(kind, str(path), results(kind)) == len(NAMES[kind])
+    write_submission(kind, path, results(kind))
     with pytest.raises(SystemExit) as end:
         program.main([kind, str(path), '--images', str(images / kind)])
     assert end.value.code == 0 and 'no fault found' in capsys.readouterr().out
@@ -78,50 +94,94 @@ def test_what_is_written_is_accepted(kind, images, capsys):
         np.testing.assert_array_equal(confidence.ravel(), np.round(np.linspace(0, 1, 128) * 65535))
 
 
-FIRST = 'labelTrainIds/GOPR1_frame_000001_rgb_anon.png'
-GOOD = np.zeros(SIZE_HW, np.uint8)
+def maps_of(kind):
+    """Paths of the first image's maps of ids in the zip, and what their ids are called."""
+    name = NAMES[kind][0].split('/')[-1]
+    folders = {'acdc': ['labelTrainIds/'], 'cityscapes': [''],
+               'darkzurich': ['labelTrainIds/', 'labelTrainIds_invalid/']}[kind]
+    return [folder + name for folder in folders], 'label ids' if kind == 'cityscapes' else 'train ids'
+
+
+GOOD, WRONG_SIZE = np.zeros(SIZE_HW, np.uint8), np.zeros((8, 15), np.uint8)
+COLOUR = np.zeros((*SIZE_HW, 3), np.uint8)
+# fault: (path, kind of ids) -> (entries to change, (file, what is said of it) of each fault)
 FAULTS = {
-    'missing': ({FIRST: None}, [f'{FIRST}: is missing']),
-    'extra': ({'labelTrainIds/x.png': png(GOOD)}, ['labelTrainIds/x.png: does not belong there']),
-    'size': ({FIRST: png(np.zeros((8, 15), np.uint8))}, [f'{FIRST}: is 15x8, its image 16x8']),
-    'colour': ({FIRST: png(np.zeros((*SIZE_HW, 3), np.uint8))}, [f'{FIRST}: is a picture of mode RGB']),
-    'label ids': ({FIRST: png(np.full(SIZE_HW, 26, np.uint8))},
-                  [f'{FIRST}: holds [26], which are no train ids']),
-    '255': ({FIRST: png(np.full(SIZE_HW, 255, np.uint8))}, [f'{FIRST}: holds 255 (ignored)']),
-    'nested': ({FIRST: None, 'out/' + FIRST: png(GOOD)},
-               [f'out/{FIRST}: lies in the wrong folder, expected {FIRST}', f'{FIRST}: is missing']),
-    'truncated': ({FIRST: png(GOOD)[:-10]}, [f'{FIRST}: is no whole PNG file']),
-    'cut early': ({FIRST: png(GOOD)[:40]}, [f'{FIRST}: is no whole PNG file']),
-    'jpeg': ({FIRST: b'\xff\xd8\xff\xe0'}, [f'{FIRST}: is no whole PNG file']),
+    'missing file': lambda path, ids: ({path: None}, [(path, 'is missing')]),
+    'extra file': lambda path, ids: ({path + '.png': png(GOOD)}, [(path + '.png', 'does not belong there')]),
+    'text file': lambda path, ids: ({'read.me': b'hello'}, [('read.me', 'does not belong there')]),
+    'wrong size': lambda path, ids: ({path: png(WRONG_SIZE)}, [(path, 'is 15x8, its image 16x8')]),
+    'colour': lambda path, ids: ({path: png(COLOUR)}, [(path, 'is a picture of mode RGB')]),
+    '16 bit': lambda path, ids: ({path: png(GOOD.astype(np.uint16))}, [(path, 'is a picture of mode I;16')]),
+    'other ids': lambda path, ids: (
+        {path: png(np.full(SIZE_HW, 2 if ids == 'label ids' else 26, np.uint8))},
+        [(path, f'holds [{2 if ids == "label ids" else 26}], which are no {ids}')]),
+    'nested folder': lambda path, ids: (
+        {path: None, 'out/' + path: png(GOOD)},
+        [('out/' + path, 'lies in the wrong folder, expected '), (path, 'is missing')]),
+    'truncated': lambda path, ids: ({path: png(GOOD)[:-10]}, [(path, 'is no whole PNG file')]),
+    'cut early': lambda path, ids: ({path: png(GOOD)[:40]}, [(path, 'is no whole PNG file')]),
+    'empty': lambda path, ids: ({path: b''}, [(path, 'is no whole PNG file')]),
+    'jpeg': lambda path, ids: ({path: b'\xff\xd8\xff\xe0'}, [(path, 'is no whole PNG file')]),
+    '255': lambda path, ids: (
+        {path: png(np.full(SIZE_HW, 255, np.uint8))},
+        [] if 'invalid' in path else [(path, 'holds 255 (ignored): every pixel needs a class')]),
 }
 
 
+@pytest.mark.parametrize('kind', BENCHMARKS)
 @pytest.mark.parametrize('fault', FAULTS)
-def test_each_fault_is_found_and_named(fault, images, capsys):
+def test_each_fault_is_found_and_named(fault, kind, images, capsys):
+    paths, ids = maps_of(kind)
+    for path in paths:
+        write_submission(kind, images / 'out.zip', results(kind))
+        changed, expected = FAULTS[fault](path, ids)
+        rewrite(images / 'out.zip', changed)
+        with pytest.raises(SystemExit) as end:
+            program.main([kind, str(images / 'out.zip'), '--images', str(images / kind)])
+        lines = capsys.readouterr().out.splitlines()
+        assert end.value.code == (1 if expected else 0)
+        found = [line for line in lines if ': ' in line and 'no fault' not in line]
+        assert len(found) == len(expected), found
+        for line, (file, words) in zip(sorted(found), sorted(expected)):
+            assert line.startswith(f'{file}: {words}')
+
+
+def test_a_file_that_is_there_twice_is_found(images):
     path = images / 'out.zip'
-    write_submission('acdc', str(path), results('acdc'))
-    changed, expected = FAULTS[fault]
-    rewrite(path, changed)
+    write_submission('acdc', path, results('acdc'))
+    [first] = maps_of('acdc')[0]
+    with zipfile.ZipFile(path, 'a') as archive, pytest.warns(UserWarning, match='Duplicate'):
+        archive.writestr(first, png(GOOD))
     faults = check_submission('acdc', str(path), str(images / 'acdc'), progress=False)
-    assert len(faults) == len(expected)
-    assert all(found.startswith(words) for found, words in zip(faults, expected)), faults
-    with pytest.raises(SystemExit) as end:
-        program.main(['acdc', str(path), '--images', str(images / 'acdc')])
-    assert end.value.code == 1 and expected[0] in capsys.readouterr().out
+    assert faults == [f'{first}: is there 2 times']
 
 
-def test_train_ids_are_refused_where_label_ids_are_wanted(images):
-    path = images / 'out.zip'
-    write_submission('cityscapes', str(path), results('cityscapes'))
-    name = NAMES['cityscapes'][0].split('/')[-1]
-    rewrite(path, {name: png(np.full(SIZE_HW, 2, np.uint8))})
-    [fault] = check_submission('cityscapes', str(path), str(images / 'cityscapes'), progress=False)
-    assert fault == f'{name}: holds [2], which are no label ids: are these train ids?'
+def test_two_images_of_one_name_are_refused():
+    with pytest.raises(UserError, match='two images are called a.png'):
+        submission_names(['one/a.png', 'two/a.png'])
+
+
+def test_a_map_that_another_process_did_not_write_is_told(images):
+    with pytest.raises(UserError, match=r'labelTrainIds/b.png is not in .* same disk'):
+        zip_maps('acdc', str(images / 'out.zip'), str(images), ['b.png'])
+    assert not (images / 'out.zip').exists()
+
+
+@pytest.mark.parametrize('below', [0, 0.25, 1])
+def test_pixels_of_little_confidence_are_invalid_on_request(below, images):
+    path, name = images / 'out.zip', NAMES['darkzurich'][0].split('/')[-1]
+    write_submission('darkzurich', path, results('darkzurich'), invalid_below=below)
+    assert not check_submission('darkzurich', str(path), str(images / 'darkzurich'), progress=False)
+    found = {k: np.array(Image.open(io.BytesIO(v))) for k, v in entries(path).items()}
+    valid = found[f'confidence/{name}'] / 65535 >= below
+    assert valid.sum() == {0: 128, 0.25: 96, 1: 1}[below]
+    np.testing.assert_array_equal(found[f'labelTrainIds_invalid/{name}'],
+                                  np.where(valid, found[f'labelTrainIds/{name}'], 255))
 
 
 def test_confidence_has_sixteen_bits_and_only_the_invalid_map_may_hold_255(images):
     path, name = images / 'out.zip', NAMES['darkzurich'][0].split('/')[-1]
-    write_submission('darkzurich', str(path), results('darkzurich'))
+    write_submission('darkzurich', path, results('darkzurich'))
     ignored = png(np.full(SIZE_HW, 255, np.uint8))
     rewrite(path, {f'labelTrainIds_invalid/{name}': ignored, f'confidence/{name}': png(GOOD)})
     [fault] = check_submission('darkzurich', str(path), str(images / 'darkzurich'), progress=False)
@@ -133,7 +193,7 @@ def test_official_images_have_to_be_complete(images):
     for path in (images / 'acdc').rglob('*.png'):
         content = path.read_bytes()
         path.write_bytes(content[:16] + size + content[24:])
-    write_submission('acdc', str(images / 'out.zip'), [])
+    write_submission('acdc', images / 'out.zip', [])
     faults = check_submission('acdc', str(images / 'out.zip'), str(images / 'acdc'), progress=False)
     assert '2 test images, the benchmark has 2000' in faults[0]
 

@@ -126,6 +126,10 @@ def test_nothing_is_written_among_the_data(call, run_dir):
 
 @pytest.mark.parametrize('args, message', [
     (['--eval', 'mIoU', '--format-only'], 'exclude each other'),
+    (['--submission', 'acdc', '--format-only'], '--submission excludes'),
+    (['--submission', 'acdc'], '--submission acdc needs a ACDCDataset as data.test'),
+    (['--submission', 'acdc', '--invalid-below', '0.5'], '--invalid-below goes with --submission darkzurich'),
+    (['--submission', 'darkzurich', '--invalid-below', '1.5'], '1.5 is no probability'),
     (['--out', 'x.txt'], 'must end in .pkl'),
     (['--format-only', '--eval-options', 'prefix=x'], "unknown --eval-options key 'prefix'"),
     (['--options', 'novalue'], 'key=value'),
