@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os.path as osp
-import struct
 
 import cv2
 import mmcv
@@ -11,13 +10,7 @@ import numpy as np
 from mmseg.utils import UserError
 
 from ..builder import PIPELINES
-
-try:
-    from kornia_rs.io import decode_image_png_u8
-except ImportError:  # kornia_rs before 0.2
-    decode_image_png_u8 = None
-
-PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+from .decoding import decode_image
 
 
 def count_values(label: np.ndarray) -> np.ndarray:
@@ -38,42 +31,6 @@ def read_bytes(path: str, what: str, file_client: mmcv.FileClient | None = None)
         return (file_client or mmcv.FileClient()).get(path)
     except OSError as error:
         raise UserError(f'cannot read the {what} {path}: {error.strerror or error}') from None
-
-
-def decode_image(content: bytes, path: str, flag: str = 'color', backend: str = 'cv2') -> np.ndarray:
-    """Decode an image file's content to (H W 3) BGR, or (H W) for 'grayscale'.
-
-    Raises:
-        UserError: the content is not a readable image.
-    """
-    try:
-        size = _rgb_png_size(content) if (flag, backend) == ('color', 'cv2') else None
-        image = (mmcv.imfrombytes(content, flag=flag, backend=backend) if size is None
-                 else _decode_rgb_png(content, size))
-    except (OSError, ValueError, SyntaxError, cv2.error):
-        image = None
-    if image is None:
-        raise UserError(f'cannot decode the image {path} ({len(content)} bytes): the file is corrupt; '
-                        'fetch it again')
-    return image
-
-
-def _rgb_png_size(content: bytes) -> tuple[int, int] | None:
-    """(height, width) if the content starts like a PNG of 8 bits in each of red, green and blue and
-    its fast decoder is at hand."""
-    if decode_image_png_u8 is None or content[:8] != PNG_SIGNATURE or content[24:26] != b'\x08\x02':
-        return None
-    width, height = struct.unpack('>II', content[16:24])
-    return height, width
-
-
-def _decode_rgb_png(content: bytes, size: tuple[int, int]) -> np.ndarray:
-    """The pixels that OpenCV gives, in about half its time on the 2048x1024 PNGs of street scenes."""
-    try:
-        rgb = decode_image_png_u8(content, size, 'rgb')
-    except Exception as error:  # that is the class that kornia_rs raises
-        raise ValueError(str(error)) from None
-    return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
 
 
 def read_label(path: str, backend: str = 'pillow',
