@@ -9,11 +9,12 @@ import json
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import nn
 
+from .checkpoint_files import verify_file, write_whole
 from .errors import UserError
 from .pretrained import find_pretrained
 from .safe_load import read_pickled
@@ -170,8 +171,13 @@ def load_pretrained(backbone: nn.Module, path: str, extras: Sequence[str] = (),
 
 
 def save_file(checkpoint: Mapping[str, Any], path: str) -> None:
-    """Write a checkpoint so that at any moment either the old or the new file is whole."""
-    _write_whole(path, lambda file: torch.save(dict(checkpoint), file))
+    """Write a checkpoint so that at any moment either the old or the new file is whole; the new one is read
+    again before it takes the old one's place.
+
+    Raises:
+        UserError: it cannot be written; the old file is as it was.
+    """
+    write_whole(path, lambda file: torch.save(dict(checkpoint), file), verify_file)
 
 
 def save_safetensors(weights: Mapping[str, torch.Tensor], meta: Mapping[str, Any], path: str) -> None:
@@ -180,23 +186,7 @@ def save_safetensors(weights: Mapping[str, torch.Tensor], meta: Mapping[str, Any
     from safetensors.torch import save
     data = save({k: v.contiguous() for k, v in weights.items()},
                 metadata={'format': 'pt', 'meta': json.dumps(dict(meta))})
-    _write_whole(path, lambda file: file.write(data))
-
-
-def _write_whole(path: str, write: Callable[[BinaryIO], Any]) -> None:
-    temporary = f'{path}.tmp{os.getpid()}'
-    try:
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        with open(temporary, 'wb') as f:
-            write(f)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"cannot write checkpoint '{path}': {error.strerror or error}") from error
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    write_whole(path, lambda file: file.write(data))
 
 
 def save_checkpoint(path: str, model: nn.Module, optimizer: torch.optim.Optimizer | None = None,

@@ -36,8 +36,11 @@ SAFE_TYPES = [
       for function in (_multiarray.scalar, _multiarray._reconstruct))]
 
 
-def read_pickled(path: str, map_location: str = 'cpu') -> Any:
+def read_pickled(path: str, map_location: str = 'cpu', mmap: bool = False) -> Any:
     """What ``torch.save`` wrote to ``path``, of tensors, numpy values and Python's plain types.
+
+    Args:
+        mmap: leave the tensors' values in the file until they are used (not for the oldest format).
 
     Raises:
         UserError: the file holds anything else (says how to convert it), is cut off, or is no checkpoint.
@@ -45,7 +48,7 @@ def read_pickled(path: str, map_location: str = 'cpu') -> Any:
     try:
         with torch.serialization.safe_globals(SAFE_TYPES), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # on pickles of other programs, which are refused anyway
-            return torch.load(path, map_location=map_location, weights_only=True)
+            return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise UserError(_refusal(path, str(error))) from error
     except (RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, struct.error) as error:

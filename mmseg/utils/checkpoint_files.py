@@ -1,0 +1,176 @@
+"""The checkpoint files of a run: written whole, verified, found again after whatever ended it."""
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .errors import UserError
+from .safe_load import read_pickled
+
+STEP_NAME = re.compile(r'iter_(\d+)\.pth')
+TEMPORARY_NAME = re.compile(r'.+\.tmp\d+')
+
+
+def write_whole(path: str | os.PathLike, write: Callable[[BinaryIO], Any],
+                verify: Callable[[str], Any] | None = None) -> None:
+    """Write a file so that at any moment either the old or the new one is there, and whole.
+
+    The content goes to a temporary file, to the disk (fsync), through ``verify``, and only then under
+    its name.
+
+    Args:
+        write: is given the open file.
+        verify: is given the temporary file's path, to read it again; raises if something is wrong.
+
+    Raises:
+        UserError: it cannot be written (a full disk, say). The old file is as it was, and nothing else
+            is left behind.
+    """
+    path = os.path.abspath(path)
+    temporary = f'{path}.tmp{os.getpid()}'
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with _disk_errors_alone(), open(temporary, 'wb') as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+            if hasattr(os, 'posix_fadvise'):  # what is verified shall come from the disk
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if verify is not None:
+            verify(temporary)
+        os.replace(temporary, path)
+        _sync_folder(os.path.dirname(path))
+    except OSError as error:
+        raise UserError(f"cannot write '{path}': {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+
+
+@contextlib.contextmanager
+def _disk_errors_alone():
+    """torch's writer hides a disk error behind an error of its own, on the way out of which the first is
+    still known."""
+    try:
+        yield
+    except RuntimeError as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, OSError):
+                raise cause from error
+            cause = cause.__cause__ or cause.__context__
+        raise
+
+
+def _sync_folder(folder: str) -> None:
+    """Put a new name on the disk; some file systems refuse that."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def verify_file(path: str | os.PathLike) -> dict[str, Any]:
+    """Read a checkpoint again: every byte against the checksum written with it, and the structure as data
+    (the tensors are mapped, not loaded).
+
+    Returns:
+        its content.
+
+    Raises:
+        UserError: it is damaged, cut off, or no checkpoint.
+    """
+    path = str(path)
+    try:
+        if not zipfile.is_zipfile(path):  # the format of the lineage's oldest files has no checksums
+            return _dict_in(read_pickled(path), path)
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError) as error:
+        raise UserError(f"checkpoint '{path}' is damaged or incomplete ({error}): "
+                        'copy or download it again') from error
+    if damaged is not None:
+        raise UserError(f"checkpoint '{path}' is damaged (in {damaged}): copy or download it again")
+    return _dict_in(read_pickled(path, mmap=True), path)
+
+
+def _dict_in(content: Any, path: str) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise UserError(f"checkpoint '{path}' holds a {type(content).__name__}, expected a dict of weights")
+    return content
+
+
+def checkpoints_of(folder: str | os.PathLike) -> dict[int, Path]:
+    """Step → ``iter_<step>.pth``, the latest first."""
+    found = {int(match[1]): path for path in Path(folder).glob('iter_*.pth')
+             if (match := STEP_NAME.fullmatch(path.name))}
+    return dict(sorted(found.items(), reverse=True))
+
+
+def newest_checkpoint(folder: str | os.PathLike, report: Callable[[str], Any]) -> Path | None:
+    """The latest checkpoint in a run's folder from which the training can go on; None if it has none.
+
+    Args:
+        report: is told, one line each, which later ones had to be passed over.
+
+    Raises:
+        UserError: there are checkpoints, but not one of them can be read.
+    """
+    candidates = list(checkpoints_of(folder).values()) or [
+        path for path in [Path(folder) / 'latest.pth'] if path.is_file()]
+    reasons = []
+    for path in candidates:
+        try:
+            if 'iter' in (verify_file(path).get('meta') or {}):
+                for reason in reasons:
+                    report(f'{reason}; going on from {path.name}')
+                return path
+            reasons.append(f"'{path}' has no step number")
+        except UserError as error:
+            reasons.append(str(error))
+    if reasons:
+        raise UserError(f"no checkpoint in '{folder}' can be read ({len(reasons)} tried); the latest: "
+                        f'{reasons[0]}; or move them away to start anew')
+    return None
+
+
+def remove_older(path: str | os.PathLike, keep: int) -> None:
+    """Remove the earliest checkpoints beside ``path`` (an ``iter_<N>.pth``) so that ``keep`` up to it
+    remain."""
+    step = int(STEP_NAME.fullmatch(Path(path).name)[1])
+    older = [file for number, file in checkpoints_of(Path(path).parent).items() if number < step]
+    for file in older[keep - 1:]:
+        file.unlink(missing_ok=True)
+
+
+def point_to(link: str | os.PathLike, target: str) -> None:
+    """Let ``link`` name the file ``target`` beside it, atomically; a second name of it where links are not
+    possible."""
+    temporary = f'{link}.tmp{os.getpid()}'
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(temporary)
+    try:
+        try:
+            os.symlink(target, temporary)
+        except OSError:
+            os.link(os.path.join(os.path.dirname(link), target), temporary)
+        os.replace(temporary, link)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        raise UserError(f"cannot write '{link}': {error.strerror or error}") from error
+
+
+def remove_temporaries(folder: str | os.PathLike) -> None:
+    """Remove what killed processes were writing in a run's folder, which belongs to one run at a time."""
+    for path in Path(folder).glob('*.tmp*'):
+        if TEMPORARY_NAME.fullmatch(path.name) and not path.is_dir():
+            path.unlink(missing_ok=True)
