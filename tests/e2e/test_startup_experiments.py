@@ -1,0 +1,94 @@
+"""The startup experiments train their two steps: every network and every method of the tables, unchanged, on
+small crops of synthetic streets.
+
+All 32 take three minutes, so `make test` runs those of ``IN_EVERY_RUN``, and CI all: `STARTUP_EXPERIMENTS=all
+pytest tests/e2e/test_startup_experiments.py`.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+import torch
+from conftest import CROP, MIN_PIXELS, SMALL_WH
+
+from experiments import generate_experiment_cfgs, resolve
+from mmseg.datasets.synthetic import write_streets
+from mmseg.datasets.synthetic.layouts import write_layout
+from mmseg.models import build_backbone
+from mmseg.utils.files import write_json
+
+IN_EVERY_RUN = {'gta2cs_target-only_dlv2red_s50_poly10warm_s0',
+                'gta2cs_target-only_upernet_ch256_mitb5_poly10warm_s0',
+                'cs2acdc_dacs_a999_fdthings_rcs001_cpl_eb04x01_daformer_sepaspp_mitb5_poly10warm_s0'}
+CFGS = {f'{number}/{cfg["name"]}': cfg for number in (100, 101, 120)
+        for cfg in generate_experiment_cfgs(number)
+        if cfg['name'] in IN_EVERY_RUN or os.environ.get('STARTUP_EXPERIMENTS') == 'all'}
+
+
+@pytest.fixture(scope='module')
+def streets(tmp_path_factory):
+    """GTA5, Cityscapes and ACDC with a few small streets, converted."""
+    from conftest import start
+    root = tmp_path_factory.mktemp('data')
+    write_streets(root, train=4, val=1, test=1, size=SMALL_WH, nproc=1, progress=False)
+    write_layout('gta', root, train=4, val=1, size=SMALL_WH, patterns=1)
+    for name in ('gta', 'cityscapes', 'acdc'):
+        assert start(f'tools.convert_datasets.{name}', root / name, '--nproc', 1) == 0
+    return root
+
+
+@pytest.fixture(scope='module')
+def pretrained(tmp_path_factory):
+    """A file of encoder weights, drawn and not learned, for each MiT asked for."""
+    folder = tmp_path_factory.mktemp('pretrained')
+
+    def write(kind: str) -> str | None:
+        if not kind.startswith('mit_'):
+            return None
+        path = folder / f'{kind}.pth'
+        if not path.exists():
+            torch.save(build_backbone(dict(type=kind)).state_dict(), path)
+        return str(path)
+
+    yield write
+    shutil.rmtree(folder)
+
+
+def small(node, streets) -> None:
+    """Small images and crops of the streets, in place; what is the network's stays."""
+    if isinstance(node, dict):
+        if 'img_scale' in node:
+            node['img_scale'] = SMALL_WH
+        for key in {'RandomCrop': ['crop_size'], 'Pad': ['size']}.get(node.get('type'), []):
+            node[key] = CROP
+        if str(node.get('data_root', '')).startswith('data/'):
+            node['data_root'] = str(streets) + node['data_root'].removeprefix('data')
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ():
+        small(child, streets)
+
+
+@pytest.mark.parametrize('name', CFGS)
+def test_two_steps(name, streets, pretrained, run_program, tmp_path):
+    cfg = resolve(CFGS[name])
+    small(cfg['data'], streets)
+    cfg['data']['workers_per_gpu'] = 0
+    if 'rare_class_sampling' in cfg['data']['train']:
+        cfg['data']['train']['rare_class_sampling']['min_pixels'] = MIN_PIXELS
+    cfg['model']['pretrained'] = pretrained(cfg['model']['backbone']['type'])
+    cfg['checkpoint_config'] = None  # a gigabyte each
+    cfg['log_config'] = dict(interval=1, hooks=[dict(type='TextLoggerHook', by_epoch=False)])
+    if 'uda' in cfg:
+        cfg['uda'].update(debug_img_interval=100, pseudo_weight_ignore_bottom=4, pseudo_weight_ignore_top=2)
+    write_json(tmp_path / 'run.json', cfg)
+    run_program('run_experiments', '--config', 'run.json')
+    [log] = tmp_path.glob('work_dirs/local-basic/*/*.log.json')
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    steps = [line for line in lines if line.get('mode') == 'train']
+    assert [line['iter'] for line in steps] == [1, 2]
+    losses = [value for line in steps for key, value in line.items() if key.endswith('decode.loss_seg')
+              or key == 'loss']
+    assert len(losses) >= len(steps) and all(0 < loss < 1e3 for loss in losses), steps
+    assert [line['iter'] for line in lines if line.get('mode') == 'val'] == [1]
