@@ -1,13 +1,16 @@
-"""Generate the configs of an experiment and train them one after the other.
+"""Generate the configs of an experiment and train them, on the GPUs of this machine or as slurm jobs.
 
     python run_experiments.py --list
     python run_experiments.py --exp 21 [--dry-run]
     python run_experiments.py --config configs/ebda/cs2acdc_ebda_daformer_mitb5_s0.py
+    python run_experiments.py --exp 22 --machine slurm --slurm slurm_partition=gpu timeout_min=1440
     python run_experiments.py --resume work_dirs/local-basic/RUN
 
 Every run has a folder of its own, work_dirs/local-exp<ID>/ or work_dirs/local-basic/ followed by
-<date>_<name>_<id>, with the resolved config as <that name>.json; no run writes into another's. A run
-that fails is named at the end with its reason, and the others go on.
+<date>_<name>_<id>, with the resolved config as <that name>.json; no run writes into another's. The same
+command again skips the runs that are done, goes on with those that were interrupted and leaves alone
+those that are being trained; earlier runs are known by their kept config. A run that fails is named at
+the end with its reason, and the others go on.
 """
 from __future__ import annotations
 
@@ -15,38 +18,35 @@ import argparse
 import ast
 import inspect
 import json
-import multiprocessing
+import subprocess
 import sys
 import traceback
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from experiments import generate_experiment_cfgs, list_experiments, resolve
 from mmseg.utils import UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options
-from mmseg.utils.files import unused_path, write_json
+from mmseg.utils.launch import slots, train_all, training_command, visible_gpus
+from mmseg.utils.runs import (
+    BEGUN,
+    BUSY,
+    DONE,
+    NEW,
+    Run,
+    find_checkpoint,
+    find_kept_config,
+    held,
+    placed,
+    read,
+    write_config,
+)
+from mmseg.utils.slurm import submit
 
 # top-level keys that a config may have beside those of its base files
 OPTIONAL_KEYS = ('auto_resume', 'custom_hooks', 'deterministic', 'fp16', 'load_from', 'lr_config',
                  'resume_from', 'seed', 'use_ddp_wrapper')
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training: its whole config, the config it is a difference from, where it works."""
-
-    cfg: dict[str, Any]
-    base: dict[str, Any]
-    work_dir: Path
-    resume_from: Path | None = None
-
-    @property
-    def config_file(self) -> Path:
-        return self.work_dir / f'{self.work_dir.name}.json'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -67,18 +67,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='read the data sets below folder OLD from folder NEW')
     parser.add_argument('--work-dirs', type=Path, default=Path('work_dirs'), metavar='DIR',
                         help='where the folders of runs are made (default: %(default)s)')
-    parser.add_argument('--machine', choices=['local'], default='local',
-                        help='first part of the name of the folder above the runs')
+    parser.add_argument('--machine', choices=['local', 'slurm'], default='local',
+                        help='local (default): side by side on the GPUs of this machine, n_gpus of them for '
+                        'each run, or one run after the other on a CPU; slurm: an array of jobs')
+    parser.add_argument('--jobs', type=int, metavar='N', help='local: runs at a time (default: as the '
+                        'GPUs allow, 1 on a CPU)')
+    parser.add_argument('--slurm', nargs='+', default=[], metavar='KEY=VALUE',
+                        help="submitit's settings, e.g. timeout_min=1440 slurm_partition=gpu mem_gb=64")
+    parser.add_argument('--rerun', action='store_true',
+                        help='train in new folders also what is done, begun or being trained')
     args = parser.parse_args(argv)
-    args.options = parse_options(args.options)
+    if args.jobs is not None and args.jobs < 1:
+        parser.error(f'--jobs {args.jobs}: at least 1')
+    args.options, args.slurm = parse_options(args.options), parse_options(args.slurm)
     if args.exp is None and not (args.config or args.list or args.resume):
         parser.error('one of --exp, --config, --resume and --list is needed')
     return args
-
-
-def read(path: str | Path) -> dict[str, Any]:
-    """A config file with its base files merged in, as a plain dict."""
-    return load_config(path)._cfg_dict.to_dict()
 
 
 def base_of(path: Path) -> dict[str, Any]:
@@ -92,31 +96,6 @@ def base_of(path: Path) -> dict[str, Any]:
         bases = json.loads(path.read_text()).get('_base_', [])
     bases = [bases] if isinstance(bases, str) else bases
     return resolve({'_base_': [str((path.parent / base).resolve()) for base in bases]})
-
-
-def find_kept_config(folder: Path) -> Path:
-    """The resolved config in the folder of a run."""
-    if not folder.is_dir():
-        raise UserError(f"--resume: there is no folder '{folder}'")
-    named = folder / f'{folder.resolve().name}.json'
-    found = [named] if named.is_file() else [
-        path for path in sorted(folder.glob('*.json')) if not path.name.endswith('.log.json')]
-    if len(found) != 1:
-        raise UserError(f"--resume: '{folder}' has {len(found)} config files (*.json), expected one: "
-                        'give the folder of a single run')
-    return found[0]
-
-
-def find_checkpoint(folder: Path) -> Path:
-    """Where the run of a folder goes on."""
-    latest = folder / 'latest.pth'
-    if latest.is_file():
-        return latest
-    saved = sorted(folder.glob('iter_*.pth'), key=lambda path: path.stat().st_mtime)
-    if not saved:
-        raise UserError(f"--resume: '{folder}' has no checkpoint (latest.pth or iter_*.pth) yet: "
-                        'start the run anew with --exp or --config')
-    return saved[-1]
 
 
 def selected_configs(args: argparse.Namespace) -> list[tuple[dict, dict]]:
@@ -141,21 +120,21 @@ def plan(args: argparse.Namespace) -> list[Run]:
             raise UserError(f"--resume: the run in '{args.resume}' is '{kept['name']}', which is not "
                             'what --exp or --config describes')
         cfg, base = pairs[0]
-        return [Run(_changed(cfg, args, args.resume), base, args.resume, checkpoint)]
-    group = f'{args.machine}-basic' if args.exp is None else f'{args.machine}-exp{args.exp}'
-    folders = [args.work_dirs / group / unique_name(cfg['name']) for cfg, _ in pairs]
-    return [Run(_changed(cfg, args, folder), base, folder)
-            for (cfg, base), folder in zip(pairs, folders)]
+        cfg = {**changed(cfg, args), 'work_dir': str(args.resume)}
+        return [Run(cfg, base, args.resume, checkpoint, BEGUN)]
+    return [placed(changed(cfg, args), base, group_of(args), args.rerun) for cfg, base in pairs]
 
 
-def unique_name(name: str) -> str:
-    return f'{datetime.now():%y%m%d_%H%M}_{name}_{uuid.uuid4().hex[:5]}'
+def group_of(args: argparse.Namespace) -> Path:
+    """The folder above those of the runs."""
+    return args.work_dirs / (f'{args.machine}-basic' if args.exp is None else f'{args.machine}-exp{args.exp}')
 
 
-def _changed(cfg: dict, args: argparse.Namespace, work_dir: Path) -> dict:
+def changed(cfg: dict, args: argparse.Namespace) -> dict:
+    """``cfg`` with the command line's options and data folders."""
     for mapping in args.data_root:
         cfg = with_data_root(cfg, mapping)
-    return {**with_options(cfg, args.options), 'work_dir': str(work_dir)}
+    return with_options(cfg, args.options)
 
 
 def with_options(cfg: dict, options: dict[str, Any]) -> dict:
@@ -226,25 +205,11 @@ def differences(base: dict, cfg: dict) -> list[str]:
 
 def print_plan(runs: list[Run]) -> None:
     for number, run in enumerate(runs, 1):
-        print(f'# [{number}/{len(runs)}] {run.cfg["name"]}\n')
+        print(f'# [{number}/{len(runs)}] {run.cfg["name"]}')
+        print('' if run.state == NEW else f'# {run.state} in {run.work_dir}\n')
         print(Config(run.cfg).pretty_text)
         print('# difference from its base files:')
         print('\n'.join(differences(run.base, run.cfg)) or '(none)', end='\n\n')
-
-
-def _as_text(cfg: dict) -> str:
-    return json.dumps(cfg, sort_keys=True)
-
-
-def write_config(run: Run) -> Path:
-    """Keep the resolved config in the folder of the run; a resumed run's earlier one stays."""
-    path = run.config_file
-    # as text, because reading turns some of json's lists back into tuples
-    if path.exists() and _as_text(read(path)) != _as_text(run.cfg):
-        path = Path(unused_path(path))
-    if not path.exists():
-        write_json(path, run.cfg)
-    return path
 
 
 def data_fault(cfg: dict) -> str | None:
@@ -262,12 +227,9 @@ def train(run: Run) -> str | None:
         fault = data_fault(run.cfg)
         if fault:
             return fault
-        argv = [str(write_config(run))]
-        if run.resume_from is not None:
-            argv += ['--resume-from', str(run.resume_from)]
-        # it needs the whole package, which --list and --dry-run do not
-        from tools import train as program
-        code = inspect.unwrap(program.main)(argv)
+        config = write_config(run)
+        with held(run.work_dir):
+            code = _trained(run, config)
     except UserError as error:
         return str(error)
     except SystemExit as end:
@@ -278,41 +240,56 @@ def train(run: Run) -> str | None:
     return f'exit code {code}' if code else None
 
 
-def _train_and_report(run: Run, connection) -> None:
-    connection.send(train(run))
-    connection.close()
+def _trained(run: Run, config: Path) -> int | None:
+    if run.devices > 1 and visible_gpus():
+        return subprocess.run(training_command(config, run.devices, run.resume_from), check=False).returncode
+    argv = [str(config)]
+    if run.resume_from is not None:
+        argv += ['--resume-from', str(run.resume_from)]
+    # it needs the whole package, which --list and --dry-run do not
+    from tools import train as program
+    return inspect.unwrap(program.main)(argv)
 
 
-def train_apart(run: Run) -> str | None:
-    """As :func:`train`, in a process of its own, so that one run's memory, loggers and random state
-    do not reach the next.
-    """
-    context = multiprocessing.get_context('spawn')
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_train_and_report, args=(run, there))
-    process.start()
-    there.close()
-    try:
-        reason = here.recv()
-    except EOFError:
-        reason = 'its process ended without a report (killed, or out of memory)'
-    process.join()
-    return reason
+def launch(runs: list[Run], jobs: int | None) -> int:
+    """Train all that have to be trained; returns the exit code."""
+    number = {run.work_dir: f'[{i}/{len(runs)}] {run.cfg["name"]}' for i, run in enumerate(runs, 1)}
+    waiting = [run for run in runs if run.state in (NEW, BEGUN)]
+    report_others(runs)
 
+    def begun(run: Run) -> None:
+        print(f'{number[run.work_dir]} in {run.work_dir}', flush=True)
 
-def launch(runs: list[Run]) -> int:
-    """Train all; returns the exit code."""
-    failed: list[tuple[Run, str]] = []
-    start = train if len(runs) == 1 else train_apart
-    for number, run in enumerate(runs, 1):
-        print(f'[{number}/{len(runs)}] {run.cfg["name"]} in {run.work_dir}', flush=True)
-        reason = start(run)
-        if reason is not None:
-            failed.append((run, reason))
-    print(f'{len(runs) - len(failed)} of {len(runs)} runs finished')
+    if len(runs) == 1 and waiting:
+        begun(runs[0])
+        reasons = [train(runs[0])]
+    else:
+        reasons = train_all(waiting, slots(waiting, jobs), train, begun)
+    failed = [(run, reason) for run, reason in zip(waiting, reasons) if reason is not None]
+    done = len(waiting) - len(failed) + sum(run.state == DONE for run in runs)
+    print(f'{done} of {len(runs)} runs finished')
     for run, reason in failed:
         sys.stderr.write(f'error: {run.work_dir}: {reason}\n')
     return 1 if failed else 0
+
+
+def report_others(runs: list[Run]) -> None:
+    """Name the runs that are left alone."""
+    reasons = {DONE: 'is done (--rerun trains it anew)', BUSY: 'is being trained or waits in the queue'}
+    for run in runs:
+        if run.state in reasons:
+            print(f'{run.cfg["name"]} {reasons[run.state]}: {run.work_dir}')
+
+
+def submit_all(runs: list[Run], args: argparse.Namespace) -> int:
+    """Put what has to be trained into slurm's queue; returns the exit code."""
+    report_others(runs)
+    waiting = [run for run in runs if run.state in (NEW, BEGUN)]
+    logs = group_of(args) / 'jobs'
+    for run, job in zip(waiting, submit(waiting, args.slurm, logs)):
+        print(f'job {job.job_id}: {run.cfg["name"]} in {run.work_dir}')
+    print(f'{len(waiting)} of {len(runs)} runs submitted; the jobs\' logs are in {logs}')
+    return 0
 
 
 @one_line_errors
@@ -326,7 +303,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.dry_run:
         print_plan(runs)
         return 0
-    return launch(runs)
+    return submit_all(runs, args) if args.machine == 'slurm' else launch(runs, args.jobs)
 
 
 if __name__ == '__main__':

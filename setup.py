@@ -15,8 +15,10 @@ EXPORT = [
     'onnxruntime>=1.20,<2',
     'onnxscript>=0.2,<1',
 ]
+SLURM = ['submitit>=1.5,<2']
 TEST = [
     *EXPORT,
+    *SLURM,
     'cityscapesscripts>=2.2.2,<3',
     'hypothesis>=6.100,<7',
     'pytest>=8,<10',
@@ -49,5 +51,5 @@ setup(
     package_data={'mmseg': ['**/*.json', '**/*.txt', '**/*.npz', '**/*.pth']},
     python_requires='>=3.10,<3.13',
     install_requires=requirements(),
-    extras_require={'export': EXPORT, 'test': TEST, 'dev': [*TEST, 'pre-commit>=3,<5']},
+    extras_require={'export': EXPORT, 'slurm': SLURM, 'test': TEST, 'dev': [*TEST, 'pre-commit>=3,<5']},
 )

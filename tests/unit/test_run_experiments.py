@@ -10,6 +10,7 @@ import pytest
 
 import run_experiments
 from mmseg.utils import UserError, one_line_errors
+from mmseg.utils.launch import train_all
 
 TOY = 'configs/toy/streets_test.py'
 
@@ -31,7 +32,11 @@ def trained(monkeypatch):
     package.train = program
     monkeypatch.setitem(sys.modules, 'tools', package)
     monkeypatch.setitem(sys.modules, 'tools.train', program)
-    monkeypatch.setattr(run_experiments, 'train_apart', run_experiments.train)
+
+    def train_here(runs, places, train, begun):
+        return [begun(run) or train(run) for run in runs]
+
+    monkeypatch.setattr(run_experiments, 'train_all', train_here)
     monkeypatch.setattr(run_experiments, 'data_fault', lambda cfg: None)
     return program
 
@@ -120,12 +125,13 @@ class KilledRun(run_experiments.Run):
         os._exit(9)
 
 
-def test_run_in_a_process_of_its_own_reports_back(tmp_path):
+def test_runs_in_processes_of_their_own_report_back(tmp_path):
     (tmp_path / 'file').write_text('')
     run = run_experiments.Run(cfg={}, base={}, work_dir=tmp_path / 'file' / 'run')
-    assert run_experiments.train_apart(run).startswith(f"cannot write '{run.config_file}'")
-    killed = KilledRun(cfg={}, base={}, work_dir=tmp_path)
-    assert 'ended without a report' in run_experiments.train_apart(killed)
+    killed = KilledRun(cfg={}, base={}, work_dir=tmp_path / 'killed')
+    reasons = train_all([run, killed], [()], run_experiments.train, begun=lambda run: None)
+    assert reasons[0].startswith(f"cannot write '{run.config_file}'")
+    assert 'ended without a report' in reasons[1]
 
 
 @pytest.mark.parametrize('argv, message', [

@@ -1,0 +1,151 @@
+"""Training several runs side by side, one process each, on the devices of this machine."""
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .errors import UserError
+from .runs import Run
+
+CONSOLE = 'console.txt'
+Devices = tuple[str, ...]  # as CUDA_VISIBLE_DEVICES names them; empty on a CPU
+Train = Callable[[Run], 'str | None']  # gives in one line why the run failed, None if it did not
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES takes."""
+    named = os.environ.get('CUDA_VISIBLE_DEVICES')
+    if named is not None:
+        return [name.strip() for name in named.split(',') if name.strip() not in ('', '-1')]
+    import torch
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def slots(runs: Sequence[Run], jobs: int | None = None, gpus: Sequence[str] | None = None) -> list[Devices]:
+    """The devices of each place in which a run can be trained at a time.
+
+    Without ``jobs``: as many as there are groups of GPUs of the size that the configs ask for (``n_gpus``),
+    one on a CPU.
+
+    Raises:
+        UserError: a config asks for more GPUs than there are.
+    """
+    gpus = visible_gpus() if gpus is None else gpus
+    if not gpus:
+        return [()] * (jobs or 1)
+    size = max((run.devices for run in runs), default=1)
+    if size > len(gpus):
+        raise UserError(f'n_gpus={size}, but this machine has {len(gpus)} ({", ".join(gpus)}): '
+                        f'--options n_gpus={len(gpus)}')
+    groups = [tuple(gpus[i:i + size]) for i in range(0, len(gpus) - size + 1, size)]
+    return [groups[i % len(groups)] for i in range(jobs or len(groups))]
+
+
+def train_all(runs: Sequence[Run], places: Sequence[Devices], train: Train,
+              begun: Callable[[Run], None]) -> list[str | None]:
+    """Train each run in the next free place; the reasons of failure, in the order of ``runs``.
+
+    Args:
+        train: what a process of its own calls for a run.
+        begun: called as a run begins.
+    """
+    free: queue.Queue[Devices] = queue.Queue()
+    for place in places:
+        free.put(place)
+    children = Children()
+    quiet = len(places) > 1  # several at once would mix up their lines on the terminal
+
+    def one(run: Run) -> str | None:
+        place = free.get()
+        try:
+            begun(run)
+            return children.run(run, train, place, quiet)
+        finally:
+            free.put(place)
+
+    with children.stopped_by_signals(), ThreadPoolExecutor(len(places)) as executor:
+        return list(executor.map(one, runs))
+
+
+class Children:
+    """The processes that train; a signal that asks this process to end is handed on to them, so that each can
+    write a checkpoint."""
+
+    SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+    def __init__(self):
+        self.processes: set[multiprocessing.process.BaseProcess] = set()
+        self.ended_by: int | None = None
+        self.context = multiprocessing.get_context('spawn')
+
+    def run(self, run: Run, train: Train, devices: Devices, quiet: bool) -> str | None:
+        if self.ended_by is not None:
+            return f'not begun: {signal.Signals(self.ended_by).name} ended the launch'
+        here, there = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=_train_and_report, args=(train, run, devices, quiet, there))
+        process.start()
+        self.processes.add(process)
+        there.close()
+        try:
+            reason = here.recv()
+        except EOFError:
+            reason = 'its process ended without a report (killed, or out of memory)'
+        process.join()
+        self.processes.discard(process)
+        return reason
+
+    @contextlib.contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield  # where Python takes no signals
+            return
+        before = {number: signal.signal(number, self._hand_on) for number in self.SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _hand_on(self, number: int, frame) -> None:
+        self.ended_by = number
+        for process in list(self.processes):
+            with contextlib.suppress(OSError):
+                os.kill(process.pid, number)
+
+
+def _train_and_report(train: Train, run: Run, devices: Devices, quiet: bool, connection) -> None:
+    # torch counts devices when it first uses one, which is later
+    if devices:
+        os.environ['CUDA_VISIBLE_DEVICES'] = ','.join(devices)
+    if quiet:
+        _speak_to(run.work_dir / CONSOLE)
+    connection.send(train(run))
+    connection.close()
+
+
+def _speak_to(path: Path) -> None:
+    """Let what this process prints go to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(file, stream.fileno())
+    os.close(file)
+
+
+def training_command(config: Path, devices: int, resume_from: Path | None = None) -> list[str]:
+    """The command line that trains the run of a kept config, with torchrun for several devices."""
+    program = str(Path(__file__).resolve().parents[2] / 'tools' / 'train.py')
+    resume = [] if resume_from is None else ['--resume-from', str(resume_from)]
+    if devices == 1:
+        return [sys.executable, program, str(config), *resume]
+    return [sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={devices}',
+            program, str(config), '--launcher', 'pytorch', *resume]

@@ -1,0 +1,209 @@
+"""The folders of training runs: what is kept in them, which are finished, which are being trained."""
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+from .checkpoint import load_file
+from .config import load_config
+from .errors import UserError
+from .files import unused_path, write_json
+
+# what of a config says where a run works, not what it computes
+PLACE_KEYS = ('work_dir', 'resume_from')
+SLURM_JOB = 'slurm_job.txt'
+NEW, BEGUN, BUSY, DONE = 'new', 'begun', 'busy', 'done'
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: its whole config, the config it is a difference from, where it works.
+
+    ``state`` is NEW, BEGUN (goes on from ``resume_from``), BUSY (another process trains it, or it waits in
+    a queue) or DONE.
+    """
+
+    cfg: dict[str, Any]
+    base: dict[str, Any]
+    work_dir: Path
+    resume_from: Path | None = None
+    state: str = NEW
+
+    @property
+    def config_file(self) -> Path:
+        return self.work_dir / f'{self.work_dir.name}.json'
+
+    @property
+    def devices(self) -> int:
+        """Number of GPUs that the config asks for."""
+        count = self.cfg.get('n_gpus', 1)
+        if not isinstance(count, int) or count < 1:
+            raise UserError(f"'{self.cfg.get('name')}': n_gpus is {count!r}, expected a number from 1 on")
+        return count
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """A config file with its base files merged in, as a plain dict."""
+    return load_config(path)._cfg_dict.to_dict()
+
+
+def as_text(cfg: dict) -> str:
+    """For comparing: reading turns some of json's lists back into tuples."""
+    return json.dumps({key: value for key, value in cfg.items() if key not in PLACE_KEYS}, sort_keys=True,
+                      default=str)
+
+
+def unique_name(name: str) -> str:
+    return f'{datetime.now():%y%m%d_%H%M}_{name}_{uuid.uuid4().hex[:5]}'
+
+
+def find_kept_config(folder: Path) -> Path:
+    """The resolved config in the folder of a run."""
+    if not folder.is_dir():
+        raise UserError(f"--resume: there is no folder '{folder}'")
+    named = folder / f'{folder.resolve().name}.json'
+    found = [named] if named.is_file() else [
+        path for path in sorted(folder.glob('*.json')) if not path.name.endswith('.log.json')]
+    if len(found) != 1:
+        raise UserError(f"--resume: '{folder}' has {len(found)} config files (*.json), expected one: "
+                        'give the folder of a single run')
+    return found[0]
+
+
+def checkpoints(folder: Path) -> dict[int, Path]:
+    """Step → ``iter_<step>.pth``, in order."""
+    found = {int(match[1]): path for path in folder.glob('iter_*.pth')
+             if (match := re.fullmatch(r'iter_(\d+)\.pth', path.name))}
+    return dict(sorted(found.items()))
+
+
+def find_checkpoint(folder: Path) -> Path:
+    """Where the run of a folder goes on."""
+    latest = folder / 'latest.pth'
+    if latest.is_file():
+        return latest
+    saved = checkpoints(folder)
+    if not saved:
+        raise UserError(f"--resume: '{folder}' has no checkpoint (latest.pth or iter_*.pth) yet: "
+                        'start the run anew with --exp or --config')
+    return list(saved.values())[-1]
+
+
+def can_go_on(folder: Path) -> bool:
+    return (folder / 'latest.pth').is_file() or bool(checkpoints(folder))
+
+
+def is_done(folder: Path, cfg: dict) -> bool:
+    """Whether the folder has the checkpoint of the config's last step."""
+    last = (cfg.get('runner') or {}).get('max_iters')
+    if checkpoints(folder):
+        # their names say it without reading gigabytes
+        return last in checkpoints(folder)
+    latest = folder / 'latest.pth'
+    return latest.is_file() and load_file(str(latest)).get('meta', {}).get('iter') == last
+
+
+def state_of(folder: Path, cfg: dict) -> str:
+    """One of NEW, BEGUN, BUSY and DONE."""
+    if is_done(folder, cfg):
+        return DONE
+    if is_held(folder) or is_queued(folder):
+        return BUSY
+    return BEGUN if can_go_on(folder) else NEW
+
+
+def earlier_runs(group: Path, cfg: dict) -> dict[Path, str]:
+    """The folders below ``group`` whose kept config equals ``cfg``, the newest first, and their states."""
+    wanted, found = as_text(cfg), {}
+    for folder in sorted(group.glob(f'*_{escape(cfg["name"])}_*'), reverse=True):
+        kept = folder / f'{folder.name}.json'
+        with contextlib.suppress(UserError):  # a damaged folder is no earlier run
+            if kept.is_file() and as_text(read(kept)) == wanted:
+                found[folder] = state_of(folder, cfg)
+    return found
+
+
+def placed(cfg: dict, base: dict, group: Path, rerun: bool = False) -> Run:
+    """``cfg`` as a run of ``group``: in its earlier folder, unless it left nothing there to go on with or
+    ``rerun`` asks for a new one."""
+    earlier = {} if rerun else earlier_runs(group, cfg)
+    for state in (DONE, BUSY, BEGUN):
+        for folder in (folder for folder, found in earlier.items() if found == state):
+            start = find_checkpoint(folder) if state == BEGUN else None
+            return Run({**cfg, 'work_dir': str(folder)}, base, folder, start, state)
+    folder = group / unique_name(cfg['name'])
+    return Run({**cfg, 'work_dir': str(folder)}, base, folder)
+
+
+def write_config(run: Run) -> Path:
+    """Keep the resolved config in the folder of the run; a resumed run's earlier one stays."""
+    path = run.config_file
+    if path.exists() and as_text(read(path)) != as_text(run.cfg):
+        path = Path(unused_path(path))
+    if not path.exists():
+        write_json(path, run.cfg)
+    return path
+
+
+# ------------------------------------------------------------------- who trains in a folder
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Inside the block the folder, which has its config, is this process's to train in.
+
+    Raises:
+        UserError: another process trains in it.
+    """
+    with _opened(folder) as file:
+        if file is not None and not _lock(file):
+            raise UserError(f"'{folder}' is in use: another process trains in it")
+        yield
+
+
+def is_held(folder: Path) -> bool:
+    with _opened(folder) as file:
+        return file is not None and not _lock(file)
+
+
+@contextlib.contextmanager
+def _opened(folder: Path):
+    """The kept config, which is what is locked: the lock leaves no file behind, and ends with its process."""
+    path = folder / f'{folder.name}.json'
+    if not os.access(path, os.W_OK):
+        yield None
+        return
+    with open(path, 'rb+') as file:
+        yield file
+
+
+def _lock(file) -> bool:
+    """False if another process has the lock. File systems without locks give it to everybody."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def is_queued(folder: Path) -> bool:
+    """Whether slurm still has the job that was submitted for a folder."""
+    note = folder / SLURM_JOB
+    if not note.is_file() or shutil.which('squeue') is None:
+        return False
+    command = ['squeue', '--noheader', '--jobs', note.read_text().strip()]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    return bool(listed.returncode == 0 and listed.stdout.strip())

@@ -1,0 +1,141 @@
+"""Earlier runs are found, left alone or gone on with; runs are spread over devices."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmseg.utils import UserError, launch, runs
+from mmseg.utils.runs import BEGUN, BUSY, DONE, NEW, Run, held, placed, write_config
+
+CFG = dict(name='toy[1]', runner=dict(max_iters=8), seed=0, crop=(64, 64))
+
+
+def a_run(group: Path, cfg: dict = CFG) -> Run:
+    run = placed(cfg, {}, group)
+    write_config(run)
+    return run
+
+
+def test_a_run_is_known_by_its_config(tmp_path):
+    first = a_run(tmp_path)
+    assert first.state == NEW and placed(CFG, {}, tmp_path).work_dir != first.work_dir
+    (first.work_dir / 'iter_4.pth').write_bytes(b'')
+    again = placed(CFG, {}, tmp_path)
+    assert (again.state, again.work_dir) == (BEGUN, first.work_dir)
+    assert again.resume_from == first.work_dir / 'iter_4.pth'
+    assert again.cfg['work_dir'] == str(first.work_dir)
+    assert placed({**CFG, 'seed': 1}, {}, tmp_path).state == NEW
+    assert placed(CFG, {}, tmp_path, rerun=True).state == NEW
+    (first.work_dir / 'iter_8.pth').write_bytes(b'')
+    assert placed(CFG, {}, tmp_path).state == DONE
+    assert placed({**CFG, 'runner': dict(max_iters=16)}, {}, tmp_path).state == NEW
+
+
+def test_done_is_read_from_the_checkpoint_where_only_latest_is_left(tmp_path):
+    run = a_run(tmp_path)
+    torch.save(dict(meta=dict(iter=8)), run.work_dir / 'latest.pth')
+    assert placed(CFG, {}, tmp_path).state == DONE
+
+
+def test_a_done_run_is_preferred_to_a_newer_one_that_was_begun(tmp_path):
+    done, begun = a_run(tmp_path), a_run(tmp_path)
+    (done.work_dir / 'iter_8.pth').write_bytes(b'')
+    (begun.work_dir / 'iter_4.pth').write_bytes(b'')
+    assert placed(CFG, {}, tmp_path).work_dir == done.work_dir
+
+
+HOLD = 'import sys, time\nfrom pathlib import Path\nfrom mmseg.utils.runs import held\n' \
+       'with held(Path(sys.argv[1])):\n    print("held", flush=True)\n    time.sleep(600)\n'
+
+
+def test_a_folder_in_use_is_left_alone_until_its_process_has_ended(tmp_path):
+    run = a_run(tmp_path)
+    (run.work_dir / 'iter_4.pth').write_bytes(b'')
+    kept = run.config_file.read_bytes()
+    with subprocess.Popen([sys.executable, '-c', HOLD, run.work_dir], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        assert placed(CFG, {}, tmp_path).state == BUSY
+        with pytest.raises(UserError, match='is in use'), held(run.work_dir):
+            pass
+        other.kill()
+    assert placed(CFG, {}, tmp_path).state == BEGUN
+    assert run.config_file.read_bytes() == kept
+
+
+def test_a_job_in_slurms_queue_is_left_alone(tmp_path, monkeypatch):
+    run = a_run(tmp_path)
+    (run.work_dir / runs.SLURM_JOB).write_text('17_0\n')
+    squeue = tmp_path / 'bin' / 'squeue'
+    squeue.parent.mkdir()
+    squeue.write_text('#!/bin/sh\n[ "$3" = 17_0 ] && echo "17_0 PENDING"\n')
+    squeue.chmod(0o755)
+    assert placed(CFG, {}, tmp_path).state == NEW
+    monkeypatch.setenv('PATH', f'{squeue.parent}:{os.environ["PATH"]}')
+    assert placed(CFG, {}, tmp_path).state == BUSY
+
+
+def with_gpus(count: int) -> Run:
+    return Run({'n_gpus': count}, {}, Path('x'))
+
+
+def test_slots(monkeypatch):
+    one, two = with_gpus(1), with_gpus(2)
+    assert launch.slots([one] * 9, gpus=['0', '1', '2']) == [('0',), ('1',), ('2',)]
+    assert launch.slots([one, two], gpus=['0', '1', '2', '3']) == [('0', '1'), ('2', '3')]
+    assert launch.slots([one], jobs=3, gpus=['5', '7']) == [('5',), ('7',), ('5',)]
+    assert launch.slots([one], gpus=[]) == [()] and launch.slots([two], jobs=2, gpus=[]) == [(), ()]
+    with pytest.raises(UserError, match='n_gpus=2, but this machine has 1 .*--options n_gpus=1'):
+        launch.slots([two], gpus=['0'])
+    with pytest.raises(UserError, match="n_gpus is 'many'"):
+        launch.slots([with_gpus('many')], gpus=['0'])
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3, GPU-abc')
+    assert launch.visible_gpus() == ['3', 'GPU-abc']
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '-1')
+    assert launch.visible_gpus() == []
+
+
+def note_devices(run: Run) -> str | None:
+    """In place of a training: two at a time have to meet."""
+    devices = os.environ['CUDA_VISIBLE_DEVICES']
+    sys.stdout.write("speaks\n")
+    (run.work_dir / devices).write_text('')
+    deadline = time.monotonic() + 60
+    while len(list(run.work_dir.parent.glob('*/[57]'))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return 'as it should' if run.cfg['fails'] else None
+
+
+def test_runs_train_side_by_side_on_devices_of_their_own(tmp_path, capfd):
+    folders = [tmp_path / str(number) for number in range(2)]
+    for folder in folders:
+        folder.mkdir()
+    many = [Run({'fails': number == 1}, {}, folder) for number, folder in enumerate(folders)]
+    reasons = launch.train_all(many, [('5',), ('7',)], note_devices, begun=lambda run: None)
+    assert reasons == [None, 'as it should']
+    assert sorted(path.name for path in tmp_path.glob('*/[57]')) == ['5', '7']
+    assert all((folder / launch.CONSOLE).read_text() == 'speaks\n' for folder in folders)
+    assert 'speaks' not in capfd.readouterr().out
+
+
+def wait_for_signal(run: Run) -> str | None:
+    got = []
+    signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
+    os.kill(os.getppid(), signal.SIGTERM)  # as a scheduler tells the launching process
+    deadline = time.monotonic() + 60
+    while not got and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return f'signal {int(got[0])}'
+
+
+def test_a_signal_is_handed_on_and_no_further_run_begins(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    reasons = launch.train_all([Run({}, {}, tmp_path)] * 2, [()], wait_for_signal, begun=lambda run: None)
+    assert reasons == [f'signal {int(signal.SIGTERM)}', 'not begun: SIGTERM ended the launch']
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,98 @@
+"""The table over seeds, from logs and folders as training leaves them."""
+from __future__ import annotations
+
+import json
+import statistics
+
+import pytest
+
+from mmseg.utils.files import write_json
+from run_experiments import changed, resolve
+from tools import summarize
+
+STEPS = 20
+
+
+def config(seed: int, method: str = 'a', root: str = 'data/streets') -> dict:
+    return dict(name=f'toy_{method}_s{seed}', seed=seed, method=method, runner=dict(max_iters=STEPS),
+                data=dict(data_root=root, workers_per_gpu=2), _base_=[])
+
+
+@pytest.fixture
+def summary(tmp_path, monkeypatch, capsys):
+    cfgs = [config(seed, method) for method in 'ab' for seed in range(3)]
+    monkeypatch.setattr(summarize, 'generate_experiment_cfgs', lambda number: cfgs)
+    monkeypatch.setattr(summarize, 'resolve', lambda cfg: {k: v for k, v in cfg.items() if k != '_base_'})
+
+    def call(*argv):
+        with pytest.raises(SystemExit) as end:
+            summarize.main(['--exp', '5', '--work-dirs', str(tmp_path), *argv])
+        return end.value.code, *capsys.readouterr()
+    return call
+
+
+def leave_run(tmp_path, cfg: dict, scores: dict[int, float], group: str = 'local-exp5', stamp: str = '260101',
+              done: bool = True):
+    folder = tmp_path / group / f'{stamp}_0000_{cfg["name"]}_abcde'
+    write_json(folder / f'{folder.name}.json', {**{k: v for k, v in cfg.items() if k != '_base_'},
+                                                'work_dir': str(folder)})
+    lines = [dict(env_info='')]
+    for step, score in scores.items():
+        lines += [dict(mode='train', iter=step, loss=1.0), dict(mode='val', iter=7, mIoU=score)]
+    (folder / 'now.log.json').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    (folder / f'iter_{STEPS if done else 10}.pth').write_bytes(b'')
+    return folder
+
+
+def test_mean_and_deviation_over_seeds_with_the_missing_named(summary, tmp_path):
+    values = [0.5, 0.54, 0.61]
+    for seed, value in enumerate(values):
+        # seed 1 ran elsewhere: another machine, another folder of the data, another number of workers
+        elsewhere = seed == 1
+        cfg = config(seed, root='/scratch/streets' if elsewhere else 'data/streets')
+        cfg['data']['workers_per_gpu'] = 8 if elsewhere else 2
+        leave_run(tmp_path, cfg, {10: 0.9, STEPS: value}, 'slurm-exp5' if elsewhere else 'local-exp5')
+    leave_run(tmp_path, config(0, 'b'), {STEPS: 0.7})
+    begun = leave_run(tmp_path, config(1, 'b'), {10: 0.2}, done=False)
+    leave_run(tmp_path, {**config(2, 'b'), 'lr': 1}, {STEPS: 0.2})  # of other options
+    code, out, err = summary()
+    mean, deviation = 100 * statistics.fmean(values), 100 * statistics.stdev(values)
+    assert code == 0
+    assert out.splitlines()[2:] == [f'| toy_a | {mean:.2f} ± {deviation:.2f} | 3 |', '| toy_b | 70.00 | 1 |']
+    assert err.splitlines() == [f'missing: toy_b_s1 (begun: {begun})', 'missing: toy_b_s2 (not begun)']
+    rows = summary('--format', 'csv')[1].splitlines()
+    assert rows[1:] == [f'toy_a,{mean:.2f},{deviation:.2f},3', 'toy_b,70.00,-,1']
+    assert '| toy_a | 90.00 ± 0.00 | 3 |' in summary('--best')[1]
+
+
+def test_the_newest_finished_run_counts(summary, tmp_path):
+    leave_run(tmp_path, config(0), {STEPS: 0.1}, stamp='260101')
+    leave_run(tmp_path, config(0), {STEPS: 0.2}, stamp='260102')
+    leave_run(tmp_path, config(0), {10: 0.3}, stamp='260103', done=False)
+    assert '| toy_a | 20.00 | 1 |' in summary()[1]
+
+
+def test_a_run_without_its_last_evaluation_is_missing(summary, tmp_path):
+    leave_run(tmp_path, config(0), {10: 0.1})
+    assert 'missing: toy_a_s0 (mIoU was not evaluated after the last step' in summary()[2]
+
+
+def test_mistakes(summary, tmp_path):
+    assert "has no run of experiment 5" in summary()[2]
+    leave_run(tmp_path, config(0), {STEPS: 0.1})
+    code, _, err = summary('--metric', 'mIuO')
+    assert code == 1 and "did you mean 'mIoU'?" in err
+    out = tmp_path / 'table.md'
+    assert summary('--out', str(out))[0] == 0 and '| toy_a | 10.00 | 1 |' in out.read_text()
+    assert summary('--out', str(out))[0] == 1
+
+
+def test_a_real_config_is_found_as_run_experiments_keeps_it(tmp_path):
+    """Through json, options and all."""
+    import run_experiments
+    args = run_experiments.parse_args(['--exp', '120', '--options', 'seed=3', '--work-dirs', str(tmp_path)])
+    [run] = run_experiments.plan(args)
+    run_experiments.write_config(run)
+    [cfg] = summarize.generate_experiment_cfgs(120)
+    assert summarize.folders_of(changed(resolve(cfg), args), 120, tmp_path) == [run.work_dir]
+    assert summarize.folders_of(resolve(cfg), 120, tmp_path) == []
