@@ -50,6 +50,7 @@ class CustomDataset(Evaluated, Dataset):
     # ids of label files that stand for "ignore"
     IGNORED_IDS: tuple[int, ...] = ()
     CONVERTER = 'tools/convert_datasets/cityscapes.py'
+    DOWNLOAD: str | None = None     # the archives that the files come from, for errors
 
     def __init__(self, pipeline: Sequence[dict], img_dir: str, img_suffix: str = '.jpg',
                  ann_dir: str | None = None, seg_map_suffix: str = '.png', split: str | None = None,
@@ -57,7 +58,7 @@ class CustomDataset(Evaluated, Dataset):
                  reduce_zero_label: bool = False, classes: Sequence[str] | str | None = None,
                  palette: Sequence | None = None, use_labels: bool = True):
         if data_root is not None:
-            require_dir(data_root, 'data root')
+            require_dir(data_root, 'data root', self.DOWNLOAD)
         self.data_root = data_root
         self.img_dir, self.ann_dir = join_root(data_root, img_dir), join_root(data_root, ann_dir)
         self.split = join_root(data_root, split)
@@ -75,7 +76,7 @@ class CustomDataset(Evaluated, Dataset):
     def load_annotations(self) -> list[dict]:
         """One dict per image, sorted: ``filename`` relative to img_dir and, with an ann_dir,
         ``ann=dict(seg_map=...)`` relative to ann_dir."""
-        require_dir(self.img_dir, 'image folder')
+        require_dir(self.img_dir, 'image folder', self.DOWNLOAD)
         return [self._info(name) for name in self._image_names()]
 
     def _image_names(self) -> list[str]:
@@ -98,7 +99,7 @@ class CustomDataset(Evaluated, Dataset):
     def _require_labels(self) -> None:
         if self.ann_dir is None:
             raise UserError(f'ann_dir is missing for the training images {self.img_dir}')
-        require_dir(self.ann_dir, 'label folder')
+        require_dir(self.ann_dir, 'label folder', self.DOWNLOAD)
         known = {osp.normpath(name) for name in find_files(self.ann_dir, self.seg_map_suffix, None)}
         for info in self.img_infos:
             if osp.normpath(info['ann']['seg_map']) not in known:
@@ -158,17 +159,28 @@ class CustomDataset(Evaluated, Dataset):
         """The pipeline's output for image ``index``."""
         return self.pipeline(self._raw(index))
 
+    # Several crops of one image: complete(draw(prepare(i))) is the item i. prepare decodes and resizes,
+    # once for all of them; a crop that is drawn and not wanted is never completed.
+
     def prepare(self, index: int) -> dict:
-        """The result of the leading transforms that draw nothing (decoding, fixed resizing);
-        several different samples of the image come from :meth:`finish`."""
-        return self._halves()[0](self._raw(index))
+        """The result of the leading transforms that draw nothing (decoding, fixed resizing)."""
+        return self.pipeline.split_deterministic()[0](self._raw(index))
 
-    def finish(self, prepared: dict) -> dict:
-        """Run the transforms after :meth:`prepare`; ``prepared`` is left as it is."""
-        return self._halves()[1](copy.deepcopy(prepared))
+    def draw(self, prepared: dict) -> dict:
+        """The transforms after :meth:`prepare` up to the last one that draws (cropping, mirroring);
+        ``prepared`` is left as it is. The label map has the pixels of each class that the complete
+        sample's has."""
+        arrays = [value for value in prepared.values() if isinstance(value, np.ndarray)]
+        drawing = self._rest()[0]
+        shared = {id(array): array for array in arrays} if drawing.copies_input else {}
+        return drawing(copy.deepcopy(prepared, shared))
 
-    def _halves(self) -> tuple[Compose, Compose]:
-        return self.pipeline.split_deterministic()
+    def complete(self, drawn: dict) -> dict:
+        """The transforms after :meth:`draw` (normalising, padding, formatting)."""
+        return self._rest()[1](drawn)
+
+    def _rest(self) -> tuple[Compose, Compose]:
+        return self.pipeline.split_deterministic()[1].split_drawing()
 
     def _raw(self, index: int) -> dict:
         info = self.img_infos[index]

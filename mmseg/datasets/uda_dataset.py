@@ -4,6 +4,7 @@ from __future__ import annotations
 import os.path as osp
 
 import numpy as np
+from mmcv.parallel import DataContainer
 from torch.utils.data import Dataset
 
 from mmseg.utils import UserError, did_you_mean
@@ -110,15 +111,13 @@ class UDADataset(Dataset):
 
     def _crop_with_class(self, index: int, class_id: int) -> dict:
         prepared = self.source.prepare(index)
-        sample = self.source.finish(prepared)
-        if self.rcs_min_crop_ratio <= 0:
-            return sample
-        for _ in range(RECROPS):
-            label = sample['gt_semantic_seg'].data
-            if int((label == class_id).sum()) > self.rcs_min_pixels * self.rcs_min_crop_ratio:
-                break
-            sample = self.source.finish(prepared)
-        return sample
+        drawn = self.source.draw(prepared)
+        if self.rcs_min_crop_ratio > 0:
+            for _ in range(RECROPS):
+                if _pixels_of(class_id, drawn) > self.rcs_min_pixels * self.rcs_min_crop_ratio:
+                    break
+                drawn = self.source.draw(prepared)
+        return self.source.complete(drawn)
 
     @staticmethod
     def _pair(source: dict, target: dict) -> dict:
@@ -132,3 +131,10 @@ class UDADataset(Dataset):
 
     def __len__(self) -> int:
         return len(self.source) * len(self.target)
+
+
+def _pixels_of(class_id: int, sample: dict) -> int:
+    """How many pixels of the class a sample's label map holds, formatted or not."""
+    label = sample['gt_semantic_seg']
+    label = label.data if isinstance(label, DataContainer) else label
+    return int((label == class_id).sum())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_trees import acdc, acdc_cfg, cityscapes, cityscapes_cfg, train_pipeline
+from data_trees import NORM, acdc, acdc_cfg, cityscapes, cityscapes_cfg, train_pipeline
 
 from mmseg.datasets import build_dataset
 from mmseg.datasets.class_stats import (
@@ -153,27 +153,80 @@ def test_a_crop_holds_enough_of_its_class(roots):
 def test_the_image_is_decoded_once_and_cropped_up_to_eleven_times(roots, monkeypatch, ratio, crops):
     whole = uda_cfg(roots, {**RCS, 'min_crop_ratio': ratio}, crop=(32, 64))  # the crop is the image
     pairs = build_dataset(whole)
-    decoded, finished = [], []
-    decode, finish = loading.decode_image, pairs.source.finish
+    decoded, drawn, completed = [], [], []
+    decode, draw, complete = loading.decode_image, pairs.source.draw, pairs.source.complete
     monkeypatch.setattr(loading, 'decode_image',
                         lambda content, path, *a: decoded.append(path) or decode(content, path, *a))
-    monkeypatch.setattr(pairs.source, 'finish', lambda p: finished.append(1) or finish(p))
+    monkeypatch.setattr(pairs.source, 'draw', lambda p: drawn.append(1) or draw(p))
+    monkeypatch.setattr(pairs.source, 'complete', lambda p: completed.append(1) or complete(p))
     np.random.seed(1)
     pairs[0]
-    assert len(finished) == crops
+    assert len(drawn) == crops
+    assert len(completed) == 1
     assert len(decoded) == len(set(decoded)) == 3  # source image, its label, target image
 
 
-def test_crops_of_one_decoding_are_those_of_decoding_anew(roots):
+BEFORE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'),
+          dict(type='Resize', img_scale=(48, 24))]
+AFTER = [dict(type='Normalize', **NORM), dict(type='Pad', size=(20, 20), pad_val=0, seg_pad_val=255),
+         dict(type='DefaultFormatBundle'), dict(type='Collect', keys=['img', 'gt_semantic_seg'])]
+CROP = dict(type='RandomCrop', crop_size=(16, 16), cat_max_ratio=0.5)
+PIPELINES = {
+    'of the method': [*BEFORE, CROP, dict(type='RandomFlip', prob=0.5), *AFTER],
+    'with colours': [*BEFORE, CROP, dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion'),
+                     *AFTER],
+    'with random sizes': [*BEFORE[:2], dict(type='Resize', img_scale=(48, 24), ratio_range=(0.8, 2)), CROP,
+                          *AFTER],
+    'cut out first': [*BEFORE, dict(type='RandomCutOut', prob=0.5, n_holes=2, cutout_shape=(9, 9),
+                                    seg_fill_in=255), CROP, *AFTER],
+    'padded with a class': [*BEFORE, CROP, dict(type='Pad', size=(20, 20), seg_pad_val=7), *AFTER[2:]],
+    'turned at the very end': [*BEFORE, CROP, *AFTER[:2], dict(type='RandomRotate', prob=0.5, degree=20),
+                               *AFTER[2:]],
+    'nothing drawn': [*BEFORE, *AFTER],
+}
+
+
+def of_the_lineage(pairs) -> tuple[dict, int]:
+    """The source's part of a pair as the released code makes it: everything anew for each crop."""
+    class_id, index = draw_class_and_image(np.random, pairs.rcs_classes, pairs.rcs_classprob,
+                                           pairs.samples_with_class)
+    crops, sample = 1, pairs.source[index]
+    while crops < 11 and int((sample['gt_semantic_seg'].data == class_id).sum()) <= 63 * 0.5:
+        crops, sample = crops + 1, pairs.source[index]
+    return sample, crops
+
+
+@pytest.mark.parametrize('name', PIPELINES)
+def test_samples_and_draws_are_those_of_decoding_each_crop(roots, name):
+    cfg = uda_cfg(roots, RCS)
+    cfg['source']['pipeline'] = PIPELINES[name]
+    pairs, crops = build_dataset(cfg), []
+    for seed in range(8):
+        np.random.seed(seed)
+        expected, count = of_the_lineage(pairs)
+        crops.append(count)
+        target = int(np.random.choice(len(pairs.target)))
+        np.random.seed(seed)
+        found = pairs[0]
+        for key in ('img', 'gt_semantic_seg'):
+            np.testing.assert_array_equal(found[key].data, expected[key].data)
+        assert repr(found['img_metas'].data) == repr(expected['img_metas'].data)
+        assert (found['target_img_metas'].data['ori_filename']
+                == pairs.target.img_infos[target]['filename'])
+    assert min(crops) < 11
+    assert max(crops) > 1 or name == 'nothing drawn'
+
+
+def test_a_drawn_crop_leaves_the_decoded_image_alone(roots):
     source = build_dataset(uda_cfg(roots, RCS)).source
-    prepared = source.prepare(2)
-    for seed in range(5):
-        np.random.seed(seed)
-        one = source.finish(prepared)
-        np.random.seed(seed)
-        other = source[2]
-        np.testing.assert_array_equal(one['img'].data, other['img'].data)
-        np.testing.assert_array_equal(one['gt_semantic_seg'].data, other['gt_semantic_seg'].data)
+    prepared = source.prepare(0)
+    before = prepared['img'].copy(), prepared['gt_semantic_seg'].copy()
+    for step in (source.draw, lambda p: source.complete(source.draw(p))):
+        drawn = step(prepared)
+        assert not np.shares_memory(np.asarray(getattr(drawn['img'], 'data', drawn['img'])), prepared['img'])
+    np.testing.assert_array_equal(prepared['img'], before[0])
+    np.testing.assert_array_equal(prepared['gt_semantic_seg'], before[1])
+    assert 'flip' not in prepared
 
 
 # ---- mistakes ----

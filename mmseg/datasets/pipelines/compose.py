@@ -14,8 +14,12 @@ Transform = Callable[[dict], dict | None]
 class Compose:
     """Applies transforms one after the other to a dict of results.
 
-    A transform with the attribute ``deterministic = True`` draws nothing: its output depends on its
-    input alone, so that for several crops of one image it needs to run once only.
+    What transforms may declare, so that several crops of one image cost little:
+
+    - ``deterministic = True``: it draws nothing; its output depends on its input alone.
+    - ``keeps_labels = True``: besides, the label maps leave it with as many pixels of each class as
+      they came with.
+    - ``copies_input = True``: it never writes to the arrays that it gets, nor hands them on.
 
     Args:
         transforms: configs with the key ``type``, or callables.
@@ -45,6 +49,19 @@ class Compose:
                and getattr(self.transforms[count], 'deterministic', False)):
             count += 1
         return Compose(self.transforms[:count]), Compose(self.transforms[count:])
+
+    def split_drawing(self) -> tuple[Compose, Compose]:
+        """(the transforms up to the last that draws or changes the labels, the rest)."""
+        count = len(self.transforms)
+        while (count > 0 and getattr(self.transforms[count - 1], 'deterministic', False)
+               and getattr(self.transforms[count - 1], 'keeps_labels', False)):
+            count -= 1
+        return Compose(self.transforms[:count]), Compose(self.transforms[count:])
+
+    @property
+    def copies_input(self) -> bool:
+        """Whether the first transform leaves the arrays that it gets alone, and keeps them to itself."""
+        return bool(self.transforms) and getattr(self.transforms[0], 'copies_input', False)
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self.transforms})'

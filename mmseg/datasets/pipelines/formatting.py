@@ -108,7 +108,7 @@ class ToDataContainer:
 class DefaultFormatBundle:
     """img → float or uint8 tensor (C H W), gt_semantic_seg → int64 (1 H W), both to be stacked."""
 
-    deterministic = True
+    deterministic = keeps_labels = True
 
     def __call__(self, results: dict) -> dict:
         if 'img' in results:
@@ -130,7 +130,7 @@ class Collect:
         UserError: a key that no transform before this one has set.
     """
 
-    deterministic = True
+    deterministic = keeps_labels = True
 
     def __init__(self, keys: Sequence[str], meta_keys: Sequence[str] = META_KEYS):
         self.keys, self.meta_keys = keys, meta_keys

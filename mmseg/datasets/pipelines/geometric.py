@@ -110,6 +110,8 @@ class RandomCrop:
         ignore_index: label that does not count.
     """
 
+    copies_input = True
+
     def __init__(self, crop_size: Size, cat_max_ratio: float = 1., ignore_index: int = 255):
         if len(crop_size) != 2 or min(crop_size) <= 0:
             raise UserError(f'RandomCrop: crop_size must be (height, width) > 0, got {crop_size}')
@@ -142,10 +144,11 @@ class RandomCrop:
                 if self._is_good(self.crop(results['gt_semantic_seg'], bbox)):
                     break
                 bbox = self.get_crop_bbox(img)
-        results['img'] = self.crop(img, bbox)
+        # copies: the image may be one of a cache, from which the rows of the window alone are read
+        results['img'] = self.crop(img, bbox).copy()
         results['img_shape'] = results['pad_shape'] = results['img'].shape
         for key in results.get('seg_fields', []):
-            results[key] = self.crop(results[key], bbox)
+            results[key] = self.crop(results[key], bbox).copy()
         return results
 
     def __repr__(self) -> str:
@@ -210,6 +213,10 @@ class Pad:
             raise UserError('Pad: give either size or size_divisor')
         self.size = None if size is None else tuple(size)
         self.size_divisor, self.pad_val, self.seg_pad_val = size_divisor, pad_val, seg_pad_val
+
+    @property
+    def keeps_labels(self) -> bool:
+        return self.seg_pad_val == 255  # which is no class
 
     def __call__(self, results: dict) -> dict:
         if self.size is not None:

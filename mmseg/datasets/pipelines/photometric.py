@@ -21,7 +21,7 @@ class Normalize:
         to_rgb: turn BGR into RGB first.
     """
 
-    deterministic = True
+    deterministic = keeps_labels = True
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], to_rgb: bool = True):
         self.mean, self.std = np.array(mean, np.float32), np.array(std, np.float32)
