@@ -9,11 +9,10 @@ import torch
 from mmcv.cnn.utils import revert_sync_batchnorm
 from mmcv.runner import HOOKS, Hook
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
 from mmseg.core import EvalHook, class_subsets
-from mmseg.core.hooks import CheckpointHook, ProgressHook, UDAVisualizationHook
+from mmseg.core.hooks import CheckpointHook, ProgressHook, SameParametersHook, UDAVisualizationHook
 from mmseg.core.optimizer import build_optimizer
 from mmseg.core.runner import IterBasedRunner
 from mmseg.datasets import build_dataloader, build_dataset
@@ -21,6 +20,7 @@ from mmseg.datasets.loader import build_train_loader
 from mmseg.models.uda import UDADecorator
 from mmseg.utils import UserError, build_from_cfg, get_root_logger
 from mmseg.utils.checkpoint import load_file, load_segmentor_weights
+from mmseg.utils.distributed import parallel
 from mmseg.utils.registry import accepted_keys, check_keys, find_type
 
 from .inference import choose_device
@@ -103,8 +103,7 @@ def _placed(model: nn.Module, device: torch.device, distributed: bool) -> nn.Mod
         model = revert_sync_batchnorm(model)  # which needs several GPUs
     model = model.to(device)
     if distributed:
-        model.distribute(partial(DistributedDataParallel, broadcast_buffers=False,
-                                 device_ids=None if device.type == 'cpu' else [device]))
+        model.distribute(partial(parallel, device=device))
     return model
 
 
@@ -128,6 +127,9 @@ def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validat
         runner.register_hook(build_from_cfg({**cfg['checkpoint_config'], 'type': CheckpointHook}, HOOKS))
     runner.register_timer_hook(dict(type='IterTimerHook'))
     runner.register_hook(ProgressHook())
+    if distributed:
+        every = (cfg.get('checkpoint_config') or {}).get('interval', runner.max_iters)
+        runner.register_hook(SameParametersHook(every), priority='LOW')
     if getattr(dataset, 'PALETTE', None) is not None and isinstance(runner.model, UDADecorator):
         runner.register_hook(UDAVisualizationHook(dataset.PALETTE))
     for hook in _logger_hooks(cfg.get('log_config') or {}):

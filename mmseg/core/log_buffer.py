@@ -4,12 +4,15 @@ import torch
 from mmcv.runner.log_buffer import LogBuffer
 from torch import Tensor
 
+from mmseg.utils.distributed import mean_over_processes, number_of_processes
+
 
 class TensorLogBuffer(LogBuffer):
     """mmcv's buffer for log values that are still on the device.
 
     A training step leaves tensors; they are fetched together when they are averaged for the log, so
-    that no step waits for the device.
+    that no step waits for the device. With several processes a logged value is the mean of theirs, which
+    they exchange at that time too; all of them have to average together.
     """
 
     def average(self, n: int = 0) -> None:
@@ -21,3 +24,5 @@ class TensorLogBuffer(LogBuffer):
             for (values, i), number in zip(waiting, fetched):
                 values[i] = number
         super().average(n)
+        if number_of_processes() > 1:
+            self.output.update(mean_over_processes({name: self.output[name] for name in self.val_history}))

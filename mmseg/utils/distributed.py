@@ -1,10 +1,15 @@
-"""Joining the processes of a distributed program."""
+"""Joining the processes of a distributed program, and what they tell each other."""
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
+from collections.abc import Mapping
+from statistics import fmean
 
 import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from .errors import UserError
 
@@ -53,3 +58,64 @@ def _translate_slurm() -> None:
                                check=True, capture_output=True, text=True).stdout
         os.environ['MASTER_ADDR'] = hosts.split()[0]
     os.environ.setdefault('MASTER_PORT', DEFAULT_PORT)
+
+
+def number_of_processes() -> int:
+    """1 if torch.distributed is not running."""
+    running = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if running else 1
+
+
+def parallel(network: nn.Module, device: torch.device) -> DistributedDataParallel:
+    """``network``, which lies on ``device``, with gradients averaged over the processes.
+
+    Every parameter has to take part in every step (torch's ``find_unused_parameters`` is off: it would
+    look for them anew in each). BatchNorm's running statistics are each process's own: broadcasting them
+    in every forward pass would cost time and change no gradient. Use SyncBN where the statistics of the
+    batch have to be those of all processes.
+    """
+    # later versions of torch have another name for the argument and warn of this one
+    known = inspect.signature(DistributedDataParallel).parameters
+    buffers = 'forward_sync_buffers' if 'forward_sync_buffers' in known else 'broadcast_buffers'
+    return DistributedDataParallel(network, device_ids=None if device.type == 'cpu' else [device],
+                                   **{buffers: False})
+
+
+def mean_over_processes(values: Mapping[str, float]) -> dict[str, float]:
+    """Each value's mean over the processes that have it. All processes call this together."""
+    found: list[dict[str, float]] = [{}] * number_of_processes()
+    torch.distributed.all_gather_object(found, dict(values))
+    names = dict.fromkeys(name for part in found for name in part)
+    return {name: fmean(part[name] for part in found if name in part) for name in names}
+
+
+INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
+
+
+def checksums(model: nn.Module) -> torch.Tensor:
+    """One int64 for each parameter, on its device: the sum of its bits, so equal parameters have equal ones
+    whatever the order of summation."""
+    return torch.stack([p.detach().view(INTEGERS[p.element_size()]).sum(dtype=torch.int64)
+                        for p in model.parameters()])
+
+
+def refuse_different_parameters(model: nn.Module, when: str) -> None:
+    """All processes call this together; each fetches a number a parameter.
+
+    Args:
+        when: for the message, e.g. 'after step 2000'.
+
+    Raises:
+        UserError: a parameter differs between the processes; on all of them.
+    """
+    own = checksums(model)
+    found = [torch.empty_like(own) for _ in range(number_of_processes())]
+    torch.distributed.all_gather(found, own)
+    for rank, other in enumerate(found[1:], 1):
+        differing = (other != found[0]).nonzero().flatten().tolist()
+        if differing:
+            first = [name for name, _ in model.named_parameters()][differing[0]]
+            raise UserError(f'{when} the processes 0 and {rank} do not have the same parameters '
+                            f"({len(differing)} differ, the first is '{first}'): go on from the last "
+                            'checkpoint; if it happens again, look for files that differ between the '
+                            'machines, a hook that changes weights, or a defective device')

@@ -1,5 +1,6 @@
 from .checkpoint_hook import CheckpointHook
 from .progress_hook import ProgressHook
+from .same_parameters_hook import SameParametersHook
 from .uda_visualization_hook import UDAVisualizationHook
 
-__all__ = ['CheckpointHook', 'ProgressHook', 'UDAVisualizationHook']
+__all__ = ['CheckpointHook', 'ProgressHook', 'SameParametersHook', 'UDAVisualizationHook']

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.utils import UserError
+from mmseg.utils.distributed import number_of_processes
 
 from ..builder import LOSSES
 
@@ -20,6 +21,8 @@ def pixel_entropy(logits: Tensor) -> Tensor:
 
 class RunningQuantile(nn.Module):
     """h_t = m·h_{t−1} + (1 − m)·Q_q(H), the quantile q of the batch's entropies; h_0 is the first one.
+
+    With several processes Q_q is the mean of their batches' quantiles, so that all have one h.
 
     Args:
         quantile: q, 0–1.
@@ -38,6 +41,10 @@ class RunningQuantile(nn.Module):
     def forward(self, entropy: Tensor) -> Tensor:
         """Update with the entropies (any shape, nats) and return h as a 0-dim tensor."""
         current = _quantile(entropy.detach().flatten().float(), self.quantile)
+        processes = number_of_processes()
+        if processes > 1:
+            torch.distributed.all_reduce(current)
+            current /= processes
         updated = self.momentum * self.value + (1 - self.momentum) * current
         self.value.copy_(torch.where(self.value.isnan(), current, updated))
         return self.value.clone()
