@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
 from mmseg.core import EvalHook, class_subsets
+from mmseg.core.finite import FiniteLossHook
 from mmseg.core.hooks import CheckpointHook, ProgressHook, SameParametersHook, UDAVisualizationHook
 from mmseg.core.optimizer import build_optimizer
 from mmseg.core.runner import IterBasedRunner
@@ -123,8 +124,6 @@ def _build_runner(model: nn.Module, cfg: Mapping, device: torch.device,
 def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validate: bool,
                     distributed: bool) -> None:
     runner.register_hook(_lr_hook(cfg['lr_config']), priority='VERY_HIGH')
-    if cfg.get('checkpoint_config') is not None:
-        runner.register_hook(build_from_cfg({**cfg['checkpoint_config'], 'type': CheckpointHook}, HOOKS))
     runner.register_timer_hook(dict(type='IterTimerHook'))
     runner.register_hook(ProgressHook())
     if distributed:
@@ -132,13 +131,19 @@ def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validat
         runner.register_hook(SameParametersHook(every), priority='LOW')
     if getattr(dataset, 'PALETTE', None) is not None and isinstance(runner.model, UDADecorator):
         runner.register_hook(UDAVisualizationHook(dataset.PALETTE))
-    for hook in _logger_hooks(cfg.get('log_config') or {}):
+    loggers = _logger_hooks(cfg.get('log_config') or {})
+    intervals = [hook.interval for hook in loggers] or [DEFAULT_LOG_INTERVAL]
+    runner.register_hook(FiniteLossHook(min(intervals)))
+    for hook in loggers:
         runner.register_hook(hook, priority='VERY_LOW')
     for hook in cfg.get('custom_hooks') or ():
         runner.register_hook(build_from_cfg({k: v for k, v in hook.items() if k != 'priority'}, HOOKS),
                              priority=hook.get('priority', 'NORMAL'))
     if validate:
         runner.register_hook(_evaluation_hook(cfg, distributed), priority='LOW')
+    if cfg.get('checkpoint_config') is not None:
+        runner.register_hook(build_from_cfg({**cfg['checkpoint_config'], 'type': CheckpointHook}, HOOKS),
+                             priority='LOWEST')
 
 
 def _lr_hook(cfg: Mapping) -> Hook:

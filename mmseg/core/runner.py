@@ -1,23 +1,39 @@
 """The training loop: mmcv's runner and hooks around keyed steps."""
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from mmcv.runner import BaseRunner
+from torch import distributed
 from torch.utils.data import DataLoader
 
-from mmseg.datasets.loader import unwrap_batch
+from mmseg.datasets.loader import unwrap_batch, worker_deaths_told
 from mmseg.utils import UserError, derive_seed, set_random_seed
 from mmseg.utils.checkpoint import load_file, load_weights, save_checkpoint, state_dict_of
+from mmseg.utils.checkpoint_files import point_to, remove_temporaries
 
+from .failure_dump import refuse_bad_step
+from .finite import FirstBadStep, bad_parameter
+from .hooks.checkpoint_hook import CheckpointHook
 from .log_buffer import TensorLogBuffer
 from .optimizer_step import OptimizerStep
+from .stopping import Stopped, StopRequest
 
 # Keeps the random numbers of a step apart from those of its samples, keyed (seed, rank, step, n).
 STEP_STREAM = 2 ** 31
+
+
+def on_cpu(state: Any) -> Any:
+    """``state`` with a copy on the CPU of every tensor in its dicts."""
+    if isinstance(state, dict):
+        return {key: on_cpu(value) for key, value in state.items()}
+    return state.detach().to('cpu', copy=True) if isinstance(state, torch.Tensor) else state
 
 
 class IterBasedRunner(BaseRunner):
@@ -42,6 +58,16 @@ class IterBasedRunner(BaseRunner):
         self.device, self.seed = device, seed
         self.log_buffer = TensorLogBuffer()
         self.optimizer_step = OptimizerStep(optimizer, grad_clip)
+        self.first_bad_step = FirstBadStep()
+        self.saved: tuple[int, str] | None = None
+        self._in_step = False
+        # for what the processes tell each other beside the gradients; works on the CPU
+        self._group = distributed.new_group(backend='gloo') if self.world_size > 1 else None
+
+    @property
+    def steps_done(self) -> int:
+        """Also within a step, once its update is made."""
+        return self.iter + self._in_step
 
     def run(self, data_loader: DataLoader, workflow: Any = None) -> None:
         """Train from the current step to the last one.
@@ -49,35 +75,68 @@ class IterBasedRunner(BaseRunner):
         Args:
             data_loader: yields the batches of the steps from ``self.iter`` on.
             workflow: only ``[('train', 1)]`` exists; evaluation is a hook.
+
+        Raises:
+            UserError: bad data, a full disk, a worker that was killed, a loss that is no number.
+            Stopped: a signal asked for it; a checkpoint has been written.
         """
         if workflow and [tuple(flow) for flow in workflow] != [('train', 1)]:
             raise UserError(f"workflow {workflow}: only [('train', 1)] exists; use the key evaluation")
         self.logger.info(f'training in {self.work_dir}: steps {self.iter} to {self.max_iters}')
+        if self.rank == 0:
+            remove_temporaries(self.work_dir)
         self.data_loader = data_loader
-        self.call_hook('before_run')
-        self.call_hook('before_epoch')
-        batches = iter(data_loader)
-        while self.iter < self.max_iters:
-            self.train(next(batches))
-        self.call_hook('after_epoch')
-        self.call_hook('after_run')
+        with worker_deaths_told(), StopRequest(self._group) as request:
+            self.call_hook('before_run')
+            self.call_hook('before_epoch')
+            batches = iter(data_loader)
+            while self.iter < self.max_iters:
+                self.train(next(batches))
+                if self.iter < self.max_iters and (number := request.agreed()):
+                    self._leave(number)
+            self.call_hook('after_epoch')
+            self.call_hook('after_run')
 
     def train(self, data_batch: Any) -> None:
         """One step."""
         self.mode = 'train'
         self.model.train()
         self.call_hook('before_train_iter')
-        set_random_seed(derive_seed(self.seed, self.rank, self.iter, STEP_STREAM))
-        outputs = self.model.train_step(unwrap_batch(data_batch, self.device), self.optimizer_step)
+        self.seed_step()
+        batch = unwrap_batch(data_batch, self.device)
+        outputs = self.model.train_step(batch, self.optimizer_step)
         if 'loss' in outputs:
             self.optimizer_step.begin()
             self.optimizer_step.backward(outputs['loss'])
             outputs['log_vars'].update(self.optimizer_step.finish())
+        self.first_bad_step.note(self.iter, outputs['log_vars'])
         self.log_buffer.update(outputs['log_vars'], outputs['num_samples'])
-        self.outputs = outputs
-        self.call_hook('after_train_iter')
+        self.batch, self.outputs = batch, outputs
+        with self._updated():
+            self.call_hook('after_train_iter')
         self._inner_iter += 1
         self._iter += 1
+
+    def seed_step(self) -> None:
+        """Set the random states that the next step starts from."""
+        set_random_seed(derive_seed(self.seed, self.rank, self.iter, STEP_STREAM))
+
+    @contextlib.contextmanager
+    def _updated(self) -> Iterator[None]:
+        self._in_step = True
+        try:
+            yield
+        finally:
+            self._in_step = False
+
+    def _leave(self, number: int) -> None:
+        """End after the step that was just made."""
+        if self.saved is None or self.saved[0] != self.steps_done:
+            hooks = [hook for hook in self.hooks if isinstance(hook, CheckpointHook)]
+            hooks[0].save(self) if hooks else self.save_checkpoint()
+        self.logger.info(f'{signal.Signals(number).name}: ended after step {self.iter} of {self.max_iters} '
+                         f"with the checkpoint '{self.saved[1]}'; go on with --resume auto")
+        raise Stopped(number)
 
     def val(self, *args, **kwargs) -> None:
         raise NotImplementedError('evaluation is a hook')
@@ -85,19 +144,47 @@ class IterBasedRunner(BaseRunner):
     def save_checkpoint(self, out_dir: str | None = None, filename_tmpl: str = 'iter_{}.pth',
                         meta: dict | None = None, save_optimizer: bool = True,
                         create_symlink: bool = True) -> str:
-        """Write ``iter_<N>.pth`` for the N steps done, and let ``latest.pth`` point to it.
+        """Write ``iter_<N>.pth`` for the N steps done, and let ``latest.pth`` point to it. All processes
+        call it, and the first one writes.
 
         Returns:
             the file's path.
+
+        Raises:
+            UserError: it cannot be written, or a loss or a parameter is no number (nothing is written then).
         """
-        done = self.iter + 1 if self.mode == 'train' else self.iter
+        done = self.steps_done
         path = os.path.join(out_dir or self.work_dir, filename_tmpl.format(done))
-        state = {'training': self.model.training_state()} if hasattr(self.model, 'training_state') else {}
-        save_checkpoint(path, self.model, self.optimizer if save_optimizer else None,
-                        {**self.meta, **(meta or {}), 'iter': done, 'time': time.asctime()}, **state)
-        if create_symlink:
-            _point_to(os.path.join(os.path.dirname(path), 'latest.pth'), os.path.basename(path))
+        states = self._states_of_all()
+        if self.rank == 0:
+            state = {'training': states[0]} if states[0] is not None else {}
+            if len(states) > 1:
+                state['training_of_ranks'] = states
+            if hasattr(self.optimizer_step, 'state_dict'):
+                state['optimizer_step'] = self.optimizer_step.state_dict()
+            save_checkpoint(path, self.model, self.optimizer if save_optimizer else None,
+                            {**self.meta, **(meta or {}), 'iter': done, 'time': time.asctime()}, **state)
+            if create_symlink:
+                point_to(os.path.join(os.path.dirname(path), 'latest.pth'), os.path.basename(path))
+        self.saved = (done, path)
         return path
+
+    def _states_of_all(self) -> list[dict | None]:
+        """What each process keeps beside the weights. None of them goes on if one has lost its numbers."""
+        bad = self.first_bad_step.read()
+        if bad is None and bad_parameter(self.model):
+            bad = self.steps_done - 1
+        state = on_cpu(self.model.training_state()) if hasattr(self.model, 'training_state') else None
+        found = [(bad, state)]
+        if self._group is not None:
+            found = [(None, None)] * self.world_size
+            distributed.all_gather_object(found, (bad, state), self._group)
+        if bad is not None:
+            refuse_bad_step(self, bad)
+        for rank, (step, _) in enumerate(found):
+            if step is not None:
+                raise UserError(f'step {step} of process {rank} had a loss that is no finite number')
+        return [state for _, state in found]
 
     def resume(self, path: str, resume_optimizer: bool = True, map_location: str = 'cpu') -> None:
         """Go on after the last step of a checkpoint of this runner.
@@ -116,19 +203,21 @@ class IterBasedRunner(BaseRunner):
                 self.optimizer.load_state_dict(checkpoint['optimizer'])
             except ValueError as error:
                 raise UserError(f"the optimizer in '{path}' is not that of this config: {error}") from error
+        if 'optimizer_step' in checkpoint and hasattr(self.optimizer_step, 'load_state_dict'):
+            self.optimizer_step.load_state_dict(checkpoint['optimizer_step'])
         if hasattr(self.model, 'load_training_state'):
             # checkpoints of the lineage do not have it
-            self.model.load_training_state(checkpoint.get('training') or {'local_iter': meta['iter']})
+            self.model.load_training_state(self._own_state(checkpoint) or {'local_iter': meta['iter']})
         self._iter = self._inner_iter = int(meta['iter'])
         self.meta.setdefault('hook_msgs', {}).update(meta.get('hook_msgs') or {})
+        self.meta['replaced_samples'] = meta.get('replaced_samples', 0)
         self.logger.info(f"resumed from '{path}' after step {self.iter}")
 
-
-def _point_to(link: str, target: str) -> None:
-    """Let ``link`` name the file ``target`` beside it, atomically; a copy where links are not possible."""
-    temporary = f'{link}.tmp{os.getpid()}'
-    try:
-        os.symlink(target, temporary)
-    except OSError:
-        os.link(os.path.join(os.path.dirname(link), target), temporary)
-    os.replace(temporary, link)
+    def _own_state(self, checkpoint: dict) -> dict | None:
+        """What this process, of several, kept beside the weights."""
+        states = checkpoint.get('training_of_ranks') or [checkpoint.get('training')]
+        if len(states) != self.world_size:
+            self.logger.warning(f'the checkpoint is of {len(states)} processes and these are '
+                                f'{self.world_size}: the training goes on, but not as the same one')
+            return checkpoint.get('training')
+        return states[self.rank]

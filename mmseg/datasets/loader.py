@@ -2,8 +2,10 @@
 else."""
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
+import signal
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -81,9 +83,12 @@ class StepBatchSampler(Sampler):
     def __iter__(self) -> Iterator[list[SampleKey]]:
         steps = (itertools.count(self.start_step) if self.max_steps is None
                  else range(self.start_step, self.max_steps))
-        for step in steps:
-            first = (step * self.world_size + self.rank) * self.batch_size
-            yield [SampleKey(self.index_at(first + n), step, n) for n in range(self.batch_size)]
+        return map(self.keys_of, steps)
+
+    def keys_of(self, step: int) -> list[SampleKey]:
+        """The batch of one step."""
+        first = (step * self.world_size + self.rank) * self.batch_size
+        return [SampleKey(self.index_at(first + n), step, n) for n in range(self.batch_size)]
 
     def __len__(self) -> int:
         if self.max_steps is None:
@@ -137,6 +142,20 @@ def _collate(samples: list, samples_per_gpu: int) -> Any:
     return Batch(batch) if isinstance(batch, Mapping) else batch
 
 
+@contextlib.contextmanager
+def worker_deaths_told() -> Iterator[None]:
+    """Inside the block, the death of a loader's worker is a UserError. torch raises it wherever the program
+    happens to be, not only where it waits for a batch."""
+    try:
+        yield
+    except RuntimeError as error:
+        if 'DataLoader worker' not in str(error):
+            raise
+        raise UserError(f'a process that loads samples died: {str(error).splitlines()[0]} If the machine '
+                        'ran out of memory, use fewer of them (data.workers_per_gpu); then go on with '
+                        '--resume auto') from None
+
+
 class _Loader(DataLoader):
     """A DataLoader that hands a worker's UserError on as it was raised: torch wraps it in text that
     holds a traceback."""
@@ -145,7 +164,7 @@ class _Loader(DataLoader):
         try:
             yield from super().__iter__()
         except UserError as error:
-            raise UserError(str(error).rsplit('UserError: ', 1)[-1]) from None
+            raise UserError(str(error).rsplit(f'{type(error).__name__}: ', 1)[-1]) from None
 
 
 def _loader(dataset: Dataset, samples_per_gpu: int, workers: int, seed: int, **kwargs) -> DataLoader:
@@ -160,6 +179,9 @@ def _loader(dataset: Dataset, samples_per_gpu: int, workers: int, seed: int, **k
 
 def _init_worker(worker: int, seed: int) -> None:
     cv2.setNumThreads(0)  # the workers are the parallelism
+    # Sent to all processes of a job. The training ends by itself then, and its workers with it.
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     worker_seed = derive_seed(seed, worker)
     random.seed(worker_seed)
     np.random.seed(worker_seed)
@@ -191,6 +213,12 @@ def build_train_loader(dataset: Dataset, samples_per_gpu: int, workers_per_gpu: 
                                max_steps)
     return _loader(KeyedDataset(dataset, seed, rank), samples_per_gpu, workers_per_gpu,
                    derive_seed(seed, rank), batch_sampler=sampler)
+
+
+def load_step(loader: DataLoader, step: int) -> Any:
+    """The batch of any step of a loader from :func:`build_train_loader`, loaded in this process."""
+    sampler, dataset = loader.batch_sampler, loader.dataset
+    return loader.collate_fn([dataset[key] for key in sampler.keys_of(step)])
 
 
 def build_dataloader(dataset: Dataset, samples_per_gpu: int, workers_per_gpu: int, num_gpus: int = 1,

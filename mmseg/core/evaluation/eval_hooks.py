@@ -123,7 +123,12 @@ class EvalHook(Hook):
         score, step = float(scores[self.save_best]), runner.iter + 1
         if not score > messages.get('best_score', float('-inf')):
             return
+        from ..finite import bad_parameter  # which builds on this package
+        if bad_parameter(runner.model):  # told by the checkpoint of the run, which follows
+            return
         previous = messages.get('best_ckpt')
+        if previous:  # the folder may have been moved since
+            previous = os.path.join(runner.work_dir, os.path.basename(previous))
         path = os.path.join(runner.work_dir, f'best_{self.save_best}_iter_{step}.pth')
         messages.update(best_score=score, best_ckpt=path)
         model = getattr(runner.model, 'module', runner.model)

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-import os
-import re
-
 from mmcv.runner import Hook
 
 from mmseg.utils import UserError
+from mmseg.utils.checkpoint_files import remove_older
 
 
 class CheckpointHook(Hook):
     """Write a checkpoint every ``interval`` steps and after the last one.
+
+    Register it after the other hooks: what a checkpoint says is done, evaluation, best score and log
+    included, has been done then.
 
     Args:
         interval: in steps.
@@ -29,19 +30,11 @@ class CheckpointHook(Hook):
         self.save_optimizer, self.meta = save_optimizer, meta
 
     def after_train_iter(self, runner) -> None:
-        last = runner.iter + 1 == runner.max_iters
-        if runner.rank != 0 or not (last or self.every_n_iters(runner, self.interval)):
-            return
-        path = runner.save_checkpoint(meta=self.meta, save_optimizer=self.save_optimizer)
-        if self.max_keep_ckpts > 0:
-            for old in self._older(path)[self.max_keep_ckpts - 1:]:
-                os.remove(old)
+        if runner.iter + 1 == runner.max_iters or self.every_n_iters(runner, self.interval):
+            self.save(runner)
 
-    @staticmethod
-    def _older(path: str) -> list[str]:
-        """Checkpoints of earlier steps beside ``path``, the latest first."""
-        folder, name = os.path.split(path)
-        steps = {int(found[1]): entry for entry in os.listdir(folder)
-                 if (found := re.fullmatch(r'iter_(\d+)\.pth', entry)) and entry != name}
-        current = int(re.fullmatch(r'iter_(\d+)\.pth', name)[1])
-        return [os.path.join(folder, steps[step]) for step in sorted(steps, reverse=True) if step < current]
+    def save(self, runner) -> None:
+        """Write a checkpoint now; the earlier ones are removed when it has been read again."""
+        path = runner.save_checkpoint(meta=self.meta, save_optimizer=self.save_optimizer)
+        if runner.rank == 0 and self.max_keep_ckpts > 0:
+            remove_older(path, self.max_keep_ckpts)
