@@ -1,12 +1,14 @@
 """Training in two processes (gloo, CPU)."""
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from conftest import ROOT
 from torch import multiprocessing
@@ -29,7 +31,10 @@ class KeepEachRank(Hook):
 
     def after_run(self, runner):
         torch.save(runner.model.state_dict(), f'{self.folder}/rank{runner.rank}.pth')
-        open(f'{self.folder}/sample{runner.rank}', 'w').write(str(runner.outputs['log_vars']))
+        visuals, logged = runner.outputs['visuals'], runner.outputs['log_vars']
+        torch.save(dict(mask=visuals['mask'], image=visuals['source'],
+                        logged={name: float(value) for name, value in logged.items()}),
+                   f'{self.folder}/step{runner.rank}.pth')
 """
 
 
@@ -37,7 +42,7 @@ def test_two_processes_end_with_one_student_and_one_teacher(tiny, tmp_path):
     (tmp_path / 'keep_each_rank.py').write_text(HOOK)
     run_dir = tmp_path / 'run'
     config = tiny(**{'runner.max_iters': 3, 'checkpoint_config.interval': 3, 'evaluation.interval': 3,
-                     'log_config.interval': 1,
+                     'log_config.interval': 1, 'uda.debug_img_interval': 1,
                      # which needs GPUs: on the CPU it has to become BN
                      'model.decode_head.decoder_params.fusion_cfg.norm_cfg.type': 'SyncBN',
                      'work_dir': str(run_dir),
@@ -54,9 +59,20 @@ def test_two_processes_end_with_one_student_and_one_teacher(tiny, tmp_path):
         # BatchNorm's running statistics are each process's own while it trains
         if 'running_' not in name:
             assert torch.equal(states[0][name], states[1][name]), name
-    samples = [(tmp_path / f'sample{rank}').read_text() for rank in (0, 1)]
-    assert samples[0] != samples[1], 'each process has samples of its own'
+    last = [torch.load(tmp_path / f'step{rank}.pth', weights_only=True) for rank in (0, 1)]
+    assert not torch.equal(last[0]['image'], last[1]['image']), 'rare class sampling draws for each process'
+    assert not torch.equal(last[0]['mask'], last[1]['mask']), 'ClassMix draws for each process'
+    assert_means_are_logged(run_dir, [step['logged'] for step in last])
     assert_only_one_wrote(run_dir, done.stderr)
+
+
+def assert_means_are_logged(run_dir: Path, ranks: list[dict]) -> None:
+    [log] = run_dir.glob('*.log.json')
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    [logged] = [record for record in records if (record.get('mode'), record.get('iter')) == ('train', 3)]
+    for name in ('decode.loss_seg', 'mix.decode.loss_seg', 'mix.entropy'):
+        assert ranks[0][name] != ranks[1][name]
+        assert logged[name] == pytest.approx((ranks[0][name] + ranks[1][name]) / 2, abs=1e-5), name
 
 
 def assert_only_one_wrote(run_dir: Path, err: str) -> None:
