@@ -44,6 +44,7 @@ class ACDCDataset(CityscapesDataset):
     """
 
     CONVERTER = 'tools/convert_datasets/acdc.py'
+    DOWNLOAD = 'rgb_anon_trainvaltest.zip and gt_trainval.zip of https://acdc.vision.ee.ethz.ch'
 
     def __init__(self, img_suffix: str = '_rgb_anon.png',
                  seg_map_suffix: str = '_gt_labelTrainIds.png', references: bool = False, **kwargs):

@@ -38,6 +38,7 @@ class CityscapesDataset(CustomDataset):
 
     CLASSES = tuple(get_classes('cityscapes'))
     PALETTE = get_palette('cityscapes')
+    DOWNLOAD = 'leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip of https://www.cityscapes-dataset.com'
 
     def __init__(self, img_suffix: str = '_leftImg8bit.png',
                  seg_map_suffix: str = '_gtFine_labelTrainIds.png', **kwargs):

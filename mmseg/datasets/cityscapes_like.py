@@ -14,6 +14,8 @@ class GTADataset(CityscapesDataset):
     """
 
     CONVERTER = 'tools/convert_datasets/gta.py'
+    DOWNLOAD = ('01_images.zip ... 10_labels.zip of '
+                'https://download.visinf.tu-darmstadt.de/data/from_games/')
 
     def __init__(self, img_suffix: str = '.png', seg_map_suffix: str = '_labelTrainIds.png', **kwargs):
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
@@ -29,6 +31,7 @@ class SynthiaDataset(CityscapesDataset):
     GT/LABELS/0000000_labelTrainIds.png."""
 
     CONVERTER = 'tools/convert_datasets/synthia.py'
+    DOWNLOAD = 'SYNTHIA_RAND_CITYSCAPES.rar of https://synthia-dataset.net'
 
     def __init__(self, img_suffix: str = '.png', seg_map_suffix: str = '_labelTrainIds.png', **kwargs):
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
@@ -37,6 +40,9 @@ class SynthiaDataset(CityscapesDataset):
 @DATASETS.register_module()
 class DarkZurichDataset(CityscapesDataset):
     """Dark Zurich (Sakaridis et al. 2019): rgb_anon/…_rgb_anon.png, gt/…_gt_labelTrainIds.png."""
+
+    DOWNLOAD = ('Dark_Zurich_train_anon.zip, Dark_Zurich_val_anon.zip, Dark_Zurich_test_anon_withoutGt.zip '
+                'of https://www.trace.ethz.ch/publications/2019/GCMA_UIoU/')
 
     def __init__(self, img_suffix: str = '_rgb_anon.png',
                  seg_map_suffix: str = '_gt_labelTrainIds.png', **kwargs):

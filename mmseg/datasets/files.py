@@ -6,7 +6,7 @@ import json
 import os
 import os.path as osp
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from mmseg.utils import UserError
@@ -19,9 +19,9 @@ def join_root(root: str | None, path: str | None) -> str | None:
     return osp.join(root, path)
 
 
-def require_dir(path: str, what: str) -> None:
+def require_dir(path: str, what: str, download: str | None = None) -> None:
     """Raises:
-        UserError: ``path`` is no folder; says which of its parents exists.
+        UserError: ``path`` is no folder; says which of its parents exists, and what to ``download``.
     """
     if osp.isdir(path):
         return
@@ -31,7 +31,20 @@ def require_dir(path: str, what: str) -> None:
     inside = sorted(os.listdir(parent))[:8]
     raise UserError(f'the {what} {path} does not exist ({parent} holds: '
                     f'{", ".join(inside) or "nothing"}); '
-                    'put the data there or set data_root / img_dir / ann_dir in the config')
+                    f'put the data there{f" ({download})" if download else ""} or set data_root / '
+                    'img_dir / ann_dir in the config')
+
+
+def require_inside(path: str, roots: Sequence[str], source: str) -> None:
+    """A list of files, which may come from anybody, must not make us open others. Links inside a root
+    are its owner's and may lead anywhere.
+
+    Raises:
+        UserError: ``path`` is below none of ``roots``; names the file ``source`` that it stands in.
+    """
+    path, roots = osp.abspath(path), [osp.abspath(root) for root in roots]
+    if not any(osp.commonpath([root, path]) == root for root in roots):
+        raise UserError(f'{source} names {path}, which is outside of {roots[-1]}: use names of files inside')
 
 
 def find_files(folder: str, suffix: str, what: str | None) -> list[str]:
