@@ -19,7 +19,7 @@ NUMBER = r'\d+(?:\.\d+)?'
 FOGGY_NAME = re.compile(rf'{SCENE}_foggy_beta_(?P<strength>{NUMBER})\.png')
 RAIN_NAME = re.compile(rf'{SCENE}_rain_alpha_(?P<strength>{NUMBER})_beta_(?P<beta>{NUMBER})'
                        rf'_dropsize_(?P<drop>{NUMBER})_pattern_(?P<pattern>\d+)\.png')
-LIST_LINE = re.compile(rf'(?:.*/)?{SCENE}(?:_.*)?')
+LIST_LINE = re.compile(rf'(?:.*/)?{SCENE}(?:[_.].*)?')
 
 
 def scene_of(name: str) -> str | None:
@@ -57,9 +57,9 @@ class WeatherCityscapesDataset(CityscapesDataset):
         found = {scene: [] for scene in scenes}
         for name in names:
             found.get(scene_of(name), []).append(name)
-        here = osp.basename(self.img_dir.rstrip('/'))
+        here = osp.basename(self.img_dir.rstrip('/'))   # the split, which a line may name among its folders
         for scene, line in scenes.items():
-            if not found[scene] and line.split('/')[0] == here:
+            if not found[scene] and here in line.split('/')[:-1]:
                 raise UserError(f"the split file {self.split} names the scene '{line}', of which there is "
                                 f'no image in {self.img_dir}')
         chosen = sorted(name for group in found.values() for name in group)
@@ -103,6 +103,8 @@ class FoggyCityscapesDataset(WeatherCityscapesDataset):
     NAME, DOMAIN, STRENGTH = FOGGY_NAME, 'foggy', 'beta'
     EXAMPLE = 'aachen_000000_000019_leftImg8bit_foggy_beta_0.02.png'
     CONVERTER = 'tools/convert_datasets/foggy.py'
+    DOWNLOAD = ('leftImg8bit_trainvaltest_foggy.zip and gtFine_trainvaltest.zip of '
+                'https://www.cityscapes-dataset.com')
 
     def __init__(self, betas: Sequence[float] | None = None, **kwargs):
         self.betas = betas
@@ -130,3 +132,5 @@ class RainCityscapesDataset(WeatherCityscapesDataset):
     NAME, DOMAIN, STRENGTH = RAIN_NAME, 'rain', 'alpha'
     EXAMPLE = 'aachen_000004_000019_leftImg8bit_rain_alpha_0.01_beta_0.005_dropsize_0.01_pattern_1.png'
     CONVERTER = 'tools/convert_datasets/rain.py'
+    DOWNLOAD = ('leftImg8bit_trainval_rain.zip and gtFine_trainvaltest.zip of '
+                'https://www.cityscapes-dataset.com')

@@ -50,16 +50,34 @@ def test_three_pictures_of_a_scene_share_its_label(root):
         build_dataset(cfg(root, betas=[0.3]))
 
 
-@pytest.mark.parametrize('line', [
-    'train/town/town_000001_000019', 'town_000001_000019',
-    'leftImg8bit_foggy/train/town/town_000001_000019_leftImg8bit_foggy_beta_0.02.png'])
-def test_a_list_of_scenes_of_both_splits_serves_each(root, line):
-    (root / 'refined.txt').write_text(f'{line}\nval/town/town_000005_000019\n\n')
-    dataset = build_dataset(cfg(root, split='refined.txt'))
-    assert [info['scene'] for info in dataset.img_infos] == ['town_000001_000019'] * 3
-    (root / 'refined.txt').write_text('train/town/town_000007_000019\n')
-    with pytest.raises(UserError, match="names the scene 'train/town/town_000007_000019'"):
-        build_dataset(cfg(root, split='refined.txt'))
+FOLDERS = ('', 'town/', 'SPLIT/town/', './SPLIT/town/', 'leftImg8bit_foggy/SPLIT/town/',
+           '/data/cityscapes/leftImg8bit/SPLIT/town/')
+ENDS = ('', '.png', '_leftImg8bit', '_leftImg8bit.png', '_foggy_beta_0.02.png', '_gtFine_labelTrainIds.png',
+        '_leftImg8bit_foggy_beta_0.02', '_leftImg8bit_foggy_beta_0.02.png')
+
+
+@pytest.mark.parametrize('folder', FOLDERS)
+def test_a_list_of_scenes_of_both_splits_serves_each(root, folder):
+    for tree in ('leftImg8bit_foggy', 'gtFine'):  # the validation scene has a name of its own
+        for path in list((root / tree / 'val/town').iterdir()):
+            path.rename(path.with_name(path.name.replace('town_000000', 'town_000004')))
+    for end in ENDS:
+        first, second, gone = (f"{folder.replace('SPLIT', split)}{scene}{end}" for split, scene in (
+            ('train', 'town_000001_000019'), ('val', 'town_000004_000019'), ('train', 'town_000007_000019')))
+        (root / 'refined.txt').write_text(f'{first}\n\n{second}\n')
+        for part, scene in (('train', 'town_000001_000019'), ('val', 'town_000004_000019')):
+            infos = build_dataset(cfg(root, part=part, split='refined.txt')).img_infos
+            assert [info['scene'] for info in infos] == [scene] * 3
+            assert [info['condition'] for info in infos] == ['beta_0.005', 'beta_0.01', 'beta_0.02']
+        (root / 'refined.txt').write_text(f'{first}\n{gone}\n')
+        if 'SPLIT' not in folder:  # it may be a scene of another split
+            assert len(build_dataset(cfg(root, split='refined.txt'))) == 3
+            continue
+        with pytest.raises(UserError, match=f"names the scene '{gone}'"):
+            build_dataset(cfg(root, split='refined.txt'))
+
+
+def test_a_list_without_scenes_is_told(root):
     (root / 'refined.txt').write_text('a line\n')
     with pytest.raises(UserError, match="has the line 'a line'"):
         build_dataset(cfg(root, split='refined.txt'))
