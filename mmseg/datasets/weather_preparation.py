@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import os.path as osp
 import re
+import sys
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,6 +19,7 @@ LABEL_ARCHIVE = 'gtFine_trainvaltest.zip of https://www.cityscapes-dataset.com'
 FROM_IDS = Rule(train_ids_table(), NUM_LABEL_IDS)
 AS_IT_IS = Rule(np.arange(256, dtype=np.uint8), 19)
 UNLABELLED = 'test'
+LABEL_IDS_END = '_gtFine_labelIds.png'
 
 
 def tasks_of_scenes(root: str, images: Part, name: re.Pattern) -> list[Task]:
@@ -55,15 +58,28 @@ def _with_labels(root: str, scenes: list[str]) -> list[str]:
     """The scenes, all of which have a label file."""
     folder = osp.join(root, 'gtFine')
     Part('gtFine', '.png', LABEL_ARCHIVE).files(root)
-    known = {name.removesuffix(end) for end in ('_gtFine_labelIds.png', f'_gtFine{OUTPUT}')
+    known = {name.removesuffix(end) for end in (LABEL_IDS_END, f'_gtFine{OUTPUT}')
              for name in find_files(folder, end, None) if name.endswith(end)}
-    missing = [f'{folder}/{scene}_gtFine_labelIds.png' for scene in scenes if scene not in known]
+    missing = [f'{folder}/{scene}{LABEL_IDS_END}' for scene in scenes if scene not in known]
     require_complete(missing, 'the scene of that name', len(scenes), LABEL_ARCHIVE)
     return scenes
 
 
+def warn_of_missing_scenes(tasks: Sequence[Task], root: str, images: Part) -> None:
+    """Tell of labels without any picture, in the splits that have pictures. Foggy Cityscapes shows all
+    scenes of Cityscapes; somebody's own rendering may have fewer."""
+    splits = {task.output.split('/')[1] for task in tasks}
+    labels = [f'gtFine/{name}' for name in find_files(osp.join(root, 'gtFine'), LABEL_IDS_END, None)
+              if name.split('/')[0] in splits]
+    missing = sorted({*labels} - {task.source for task in tasks})
+    if missing:
+        sys.stderr.write(f'warning: no picture of {root}/{missing[0]} in {root}/{images.folder} '
+                         f'({len(missing)} of {len(labels)} scenes are missing): is {images.archive} '
+                         'unpacked in full?\n')
+
+
 def _task(root: str, scene: str, images: Part, names: list[str]) -> Task:
-    output, ids = f'gtFine/{scene}_gtFine{OUTPUT}', f'gtFine/{scene}_gtFine_labelIds.png'
+    output, ids = f'gtFine/{scene}_gtFine{OUTPUT}', f'gtFine/{scene}{LABEL_IDS_END}'
     from_ids = osp.isfile(osp.join(root, ids))
     return Task(FROM_IDS if from_ids else AS_IT_IS, ids if from_ids else output, output,
                 tuple(f'{images.folder}/{name}' for name in names), scene.startswith('train/'))

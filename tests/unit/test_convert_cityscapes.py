@@ -115,6 +115,57 @@ def test_polygons_are_drawn_where_label_ids_are_missing(raw, monkeypatch):
     assert np.count_nonzero(label == 13) == pytest.approx(16 * 8, abs=8)
 
 
+def random_polygons(rng: np.random.Generator, names: list[str]) -> dict:
+    """An annotation of Cityscapes with every name; some objects reach out of the picture, some are
+    deleted, as annotators leave them."""
+    objects = [dict(label='static', polygon=[[0, 0], [127, 0], [127, 63], [0, 63]])]
+    for name in rng.permutation(names + ['cargroup', 'persongroup', 'bicyclegroup']).tolist():
+        corners = rng.integers(0, [128, 64], 2) + rng.integers(-30, 31, (rng.integers(3, 9), 2))
+        objects.append(dict(label=name, polygon=corners.tolist(), deleted=int(rng.random() < 0.15)))
+    return dict(imgWidth=128, imgHeight=64, objects=objects)
+
+
+@pytest.mark.parametrize('from_ids', [True, False])
+def test_label_maps_are_those_of_cityscapesscripts_to_the_pixel(from_ids, tmp_path, monkeypatch):
+    labels = pytest.importorskip('cityscapesscripts.helpers.labels').labels
+    from cityscapesscripts.preparation import createTrainIdLabelImgs, json2labelImg
+    names = [label.name for label in labels]
+    stems = [f'{split}/town/town_{number:06d}_000019_gtFine' for split in ('train', 'val')
+             for number in range(6)]
+    for place in ('ours', 'theirs'):
+        for number, stem in enumerate(stems):
+            path = tmp_path / place / 'gtFine' / f'{stem}_polygons.json'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(random_polygons(np.random.default_rng(number), names)))
+            if from_ids:  # as in the download, where both are
+                json2labelImg.json2labelImg(str(path), str(path).replace('polygons.json', 'labelIds.png'))
+    monkeypatch.setenv('CITYSCAPES_DATASET', str(tmp_path / 'theirs'))
+    createTrainIdLabelImgs.main()
+    assert convert(monkeypatch, tmp_path / 'ours', '--nproc', 1) == 0
+    seen = set()
+    for stem in stems:
+        ours, theirs = (Image.open(tmp_path / place / 'gtFine' / f'{stem}_labelTrainIds.png')
+                        for place in ('ours', 'theirs'))
+        assert ours.mode == theirs.mode == 'L'
+        np.testing.assert_array_equal(np.array(ours), np.array(theirs))
+        seen.update(np.unique(theirs).tolist())
+    assert seen == {*range(19), 255}
+
+
+@pytest.mark.parametrize('change', [dict(label='spaceship'), dict(polygon=[[3, 'x'], [4, 4], [5, 9]]),
+                                    dict(polygon=[])])
+def test_polygons_that_cannot_be_drawn_are_told(raw, monkeypatch, capsys, change):
+    pytest.importorskip('cityscapesscripts')
+    ids = raw / 'gtFine/val/town/town_000000_000019_gtFine_labelIds.png'
+    ids.unlink()
+    path = ids.with_name('town_000000_000019_gtFine_polygons.json')
+    thing = dict(label='car', polygon=[[1, 1], [9, 1], [9, 9]])
+    path.write_text(json.dumps(dict(imgHeight=32, imgWidth=64, objects=[thing, {**thing, **change}])))
+    assert convert(monkeypatch, raw, '--nproc', 2) == 1
+    [error] = [line for line in capsys.readouterr().err.splitlines() if line.startswith('error: ')]
+    assert str(path) in error
+
+
 def test_statistics_can_go_elsewhere(raw, monkeypatch, tmp_path):
     convert(monkeypatch, raw, '--nproc', 1, '-o', tmp_path / 'stats')
     assert sorted(p.name for p in (tmp_path / 'stats').iterdir()) == sorted([*STATS, 'train.txt', 'val.txt'])

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -14,10 +15,11 @@ import cv2
 import numpy as np
 import pytest
 from data_trees import LABEL_IDS, acdc, blocky_label, cityscapes, save, train_pipeline
-from download_trees import SYNTHIA_IDS, gta, synthia, weather
+from download_trees import RAIN, SYNTHIA_IDS, gta, synthia, weather
 from PIL import Image
 
 from mmseg.datasets import build_dataset
+from mmseg.utils import UserError
 
 STATS = ('sample_class_stats.json', 'sample_class_stats_dict.json', 'samples_with_class.json')
 # name: (tree, folder of the statistics, number of label maps, of these in the statistics)
@@ -136,7 +138,19 @@ BAD = [
     ('gta', 'labels', 'label', ['labels does not exist', 'holds: images, label', '01_labels.zip']),
     ('gta', 'images/00002.png', None, ['images/00002.png is missing', '1 of 4', 'images.zip']),
     ('gta', 'labels/00002.png', None, ['labels/00002.png is missing', '1 of 4', 'labels.zip']),
+    ('gta', 'images/00004.png', 'images/00004.png.part', ['images/00004.png is missing', 'images.zip']),
     ('synthia', 'GT', None, ['GT/LABELS does not exist', 'SYNTHIA_RAND_CITYSCAPES.rar']),
+    ('synthia', 'GT/LABELS', 'GT/labels', ['GT/LABELS does not exist', 'SYNTHIA_RAND_CITYSCAPES.rar']),
+    ('synthia', 'RGB', 'rgb', ['RGB does not exist', 'holds: GT, rgb', 'SYNTHIA_RAND_CITYSCAPES.rar']),
+    ('synthia', 'RGB/0000001.png', None, ['RGB/0000001.png is missing', '1 of 3', 'CITYSCAPES.rar']),
+    ('synthia', 'GT/LABELS/0000001.png', None, ['LABELS/0000001.png is missing', 'CITYSCAPES.rar']),
+    ('cityscapes', 'gtFine', None, ['gtFine does not exist', 'gtFine_trainvaltest.zip']),
+    ('cityscapes', 'gtFine', 'gt', ['gtFine does not exist', 'holds: gt, left', 'gtFine_trainvaltest.zip']),
+    ('cityscapes', 'gtFine/train', None, ['town_000000_000019_gtFine_labelIds.png is missing', '3 of 5',
+                                          'gtFine_trainvaltest.zip']),
+    ('cityscapes', 'gtFine/val/town/town_000001_000019_gtFine_labelIds.png', None,
+     ['val/town/town_000001_000019_gtFine_labelIds.png is missing', '1 of 5', 'gtFine_trainvaltest.zip']),
+    ('acdc', 'gt', 'gt_trainval', ['gt does not exist', 'holds: gt_trainval, rgb', 'gt_trainval.zip']),
     ('acdc', 'gt', None, ['gt does not exist', 'gt_trainval.zip']),
     ('acdc', 'rgb_anon', 'rgb', ['rgb_anon does not exist', 'rgb_anon_trainvaltest.zip']),
     ('acdc', 'gt/fog/train', None, ['GP_fog_frame_000001_gt_labelTrainIds.png is missing', '1 of 8',
@@ -147,6 +161,13 @@ BAD = [
     ('foggy', 'gtFine', None, ['gtFine does not exist', 'gtFine_trainvaltest.zip']),
     ('foggy', 'leftImg8bit_foggy/train/town/town_000001_000019_leftImg8bit_foggy_beta_0.01.png', None,
      ['beta_0.01', 'town_000001_000019 is missing', '1 of 9', 'foggy.zip']),
+    ('foggy', 'gtFine/val', None, ['val/town/town_000000_000019_gtFine_labelIds.png is missing',
+                                   'gtFine_trainvaltest.zip']),
+    ('rain', 'leftImg8bit_rain', None, ['leftImg8bit_rain does not exist', 'trainval_rain.zip']),
+    ('rain', 'leftImg8bit_rain', 'rain', ['leftImg8bit_rain does not exist', 'trainval_rain.zip']),
+    ('rain', 'gtFine', 'gtfine', ['gtFine does not exist', 'gtFine_trainvaltest.zip']),
+    ('rain', f'leftImg8bit_rain/train/town/town_000001_000019_leftImg8bit_rain_{RAIN[1]}_pattern_2.png', None,
+     [f'{RAIN[1]}_pattern_2', 'town_000001_000019 is missing', '1 of 12', 'trainval_rain.zip']),
     ('rain', 'gtFine/train/town/town_000001_000019_gtFine_labelIds.png', None,
      ['town_000001_000019_gtFine_labelIds.png is missing', 'gtFine_trainvaltest.zip']),
     ('rain', 'leftImg8bit_rain/val/town', 'leftImg8bit_rain/town',
@@ -158,9 +179,46 @@ BAD = [
 def test_a_bad_download_gets_one_line_with_its_archive(kind, path, other_name, words, tmp_path, capsys):
     root = KINDS[kind][0](tmp_path / kind)
     (root / path).rename(root / other_name if other_name else tmp_path / 'elsewhere')
+    before = contents(root)
     convert(kind, root, code=1)
     error = error_of(capsys)
     assert all(word in error for word in words), error
+    assert contents(root) == before
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_missing_data_root_is_told_with_what_to_fetch(kind, tmp_path, capsys):
+    convert(kind, tmp_path / 'nowhere', code=1)
+    error = error_of(capsys)
+    assert 'nowhere does not exist' in error and ('.zip of https://' in error or '.rar of https' in error)
+
+
+def test_files_that_are_missing_in_pairs_are_a_warning(tmp_path, capsys):
+    root = gta(tmp_path / 'gta')
+    for folder in ('images', 'labels'):
+        (root / folder / '00002.png').unlink()
+    convert('gta', root)
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith('warning: ')]
+    assert '00002.png is missing (1 of 4 are' in line and '01_images.zip ... 10_images.zip' in line
+
+    root = weather(tmp_path / 'cityscapes', 'foggy')
+    for path in list((root / 'leftImg8bit_foggy/train/town').glob('town_000001*')):
+        path.unlink()
+    convert('foggy', root)
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith('warning: ')]
+    assert 'town_000001_000019_gtFine_labelIds.png in' in line and '1 of 3 scenes' in line
+    assert 'leftImg8bit_trainvaltest_foggy.zip' in line
+
+
+@pytest.mark.parametrize('kind, archive', [
+    ('CityscapesDataset', 'gtFine_trainvaltest.zip'), ('ACDCDataset', 'gt_trainval.zip'),
+    ('GTADataset', '01_images.zip'), ('SynthiaDataset', 'SYNTHIA_RAND_CITYSCAPES.rar'),
+    ('DarkZurichDataset', 'Dark_Zurich_train_anon.zip'),
+    ('FoggyCityscapesDataset', 'trainvaltest_foggy.zip'), ('RainCityscapesDataset', 'trainval_rain.zip')])
+def test_a_data_set_without_its_folder_says_what_to_fetch(kind, archive, tmp_path):
+    for root in (tmp_path / 'nowhere', tmp_path):
+        with pytest.raises(UserError, match=f'does not exist .* put the data there .*{archive}.* of https://'):
+            build_dataset(dict(type=kind, data_root=str(root), img_dir='no_such', pipeline=[]))
 
 
 def test_truncated_pictures_and_labels_are_named(tmp_path, capsys):
@@ -195,31 +253,49 @@ def test_labels_of_rain_are_those_of_the_scene(tmp_path, middle):
 
 
 def test_a_converter_killed_ten_times_ends_with_the_same_bytes(tmp_path):
-    rng = np.random.default_rng(5)
-    trees = [gta(tmp_path / name, 2) for name in ('killed', 'undisturbed')]
+    rng, moments = np.random.default_rng(5), random.Random(0)
+    trees = {name: gta(tmp_path / name, 2) for name in ('killed', 'undisturbed')}
     for number in range(1, 61):
         ids = np.array(LABEL_IDS, np.uint8)[blocky_label(rng, 256, 512)]
-        for root in trees:
+        for root in trees.values():
             save(root / f'labels/{number:05d}.png', ids)
             save(root / f'images/{number:05d}.png', np.zeros((256, 512, 3), np.uint8))
-    moments, done = random.Random(0), 0
-    for _ in range(10):
-        process = multiprocessing.get_context('fork').Process(target=run_quietly, args=(trees[0],))
-        process.start()
-        while process.is_alive() and len(list(trees[0].glob('labels/*TrainIds.png'))) == done:
-            time.sleep(0.001)
-        time.sleep(moments.uniform(0, 0.03))
-        process.kill()
+    start = time.monotonic()
+    start_converter(trees['undisturbed']).join()
+    duration, kills, maps = time.monotonic() - start, 0, []
+    for attempt in range(40):
+        process = start_converter(trees['killed'])
+        process.join(moments.uniform(0, 0.5 * duration))
+        # twice it dies with its workers, once they end what they have been given
+        if process.is_alive():
+            (os.kill if attempt % 3 == 2 else os.killpg)(process.pid, signal.SIGKILL)
         process.join()
-        done = len(list(trees[0].glob('labels/*TrainIds.png')))
-    (trees[0] / 'labels/.00001_labelTrainIds.png.abcd1234.tmp').write_bytes(b'half')
-    for root in trees:
-        convert('gta', root)
-    assert contents(trees[0]) == contents(trees[1])
+        if process.exitcode == -signal.SIGKILL:
+            kills += 1
+        else:
+            duration *= 0.8     # it had come to its end: less is left to do
+        maps.append(len(list(trees['killed'].glob('labels/*TrainIds.png'))))
+        if kills == 10:
+            break
+    assert kills == 10
+    assert len({*maps}) > 1, 'most kills came before or after all the work'
+    (trees['killed'] / 'labels/.00001_labelTrainIds.png.abcd1234.tmp').write_bytes(b'half')
+    convert('gta', trees['killed'])
+    assert contents(trees['killed']) == contents(trees['undisturbed'])
 
 
-def run_quietly(root: Path) -> None:
-    """In a process of its own, with two workers below it."""
+def start_converter(root: Path) -> multiprocessing.Process:
+    """In a process group of its own, with two workers."""
+    ready = multiprocessing.Event()
+    process = multiprocessing.get_context('fork').Process(target=run_quietly, args=(root, ready))
+    process.start()
+    ready.wait()
+    return process
+
+
+def run_quietly(root: Path, ready) -> None:
+    os.setpgid(0, 0)
+    ready.set()
     with open(os.devnull, 'w') as nowhere, contextlib.redirect_stderr(nowhere), \
             contextlib.redirect_stdout(nowhere):
         importlib.import_module('tools.convert_datasets.gta').main([str(root), '--nproc', '2'])

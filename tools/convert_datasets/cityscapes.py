@@ -10,10 +10,12 @@ it twice changes nothing.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os.path as osp
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,11 +25,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmseg.datasets.cityscapes import LABEL_IDS, NUM_LABEL_IDS, train_ids_table
 from mmseg.datasets.class_stats import Stats, label_stats
-from mmseg.datasets.files import find_files, require_dir, write_text
+from mmseg.datasets.files import find_files, write_text
 from mmseg.datasets.pipelines.loading import read_label
 from mmseg.datasets.preparation import (
+    Part,
     map_ids,
     png_size,
+    require_complete,
     run_all,
     save_stats,
     valid_output,
@@ -38,21 +42,39 @@ from mmseg.utils import UserError, one_line_errors
 
 SOURCES = ('_labelIds.png', '_polygons.json')
 OUTPUT = '_labelTrainIds.png'
-IMAGES, ARCHIVE = 'leftImg8bit', 'leftImg8bit_trainvaltest.zip of https://www.cityscapes-dataset.com'
-SPLITS = ('train', 'val', 'test')
+SITE = 'of https://www.cityscapes-dataset.com'
+LABEL_ARCHIVE, IMAGE_ARCHIVE = f'gtFine_trainvaltest.zip {SITE}', f'leftImg8bit_trainvaltest.zip {SITE}'
+IMAGES, IMAGE_SUFFIX = 'leftImg8bit', '_leftImg8bit.png'
+SPLITS, LABELLED = ('train', 'val', 'test'), ('train', 'val')
 
 
 def find_stems(root: str, gt_dir: str) -> list[str]:
-    """Label files without their suffix, relative to ``root``, sorted."""
-    folder = osp.join(root, gt_dir)
-    require_dir(root, 'data root')
-    require_dir(folder, 'label folder')
+    """Label files without their suffix, relative to ``root``, sorted.
+
+    Raises:
+        UserError: the labels, or those of some images, are missing; names their archive.
+    """
+    names = Part(gt_dir, '', LABEL_ARCHIVE).files(root)
     stems = {osp.join(gt_dir, name.removesuffix(suffix))
-             for suffix in SOURCES for name in find_files(folder, suffix, None)}
+             for suffix in SOURCES for name in names if name.endswith(suffix)}
     if not stems:
-        raise UserError(f'no *{SOURCES[0]} and no *{SOURCES[1]} in {folder}: unpack gtFine_trainvaltest.zip '
-                        'there')
+        raise UserError(f'no *{SOURCES[0]} and no *{SOURCES[1]} in {osp.join(root, gt_dir)}: unpack '
+                        f'{LABEL_ARCHIVE} in {root}')
+    require_labels(root, gt_dir, stems)
     return sorted(stems)
+
+
+def require_labels(root: str, gt_dir: str, stems: Collection[str]) -> None:
+    """Raises:
+        UserError: an image of training or validation has no label.
+    """
+    images = [name.removesuffix(IMAGE_SUFFIX)
+              for name in find_files(osp.join(root, IMAGES), IMAGE_SUFFIX, None)
+              if name.split('/')[0] in LABELLED]
+    ending = f'_{osp.basename(gt_dir)}'
+    missing = [f'{root}/{gt_dir}/{name}{ending}{SOURCES[0]}' for name in images
+               if f'{gt_dir}/{name}{ending}' not in stems]
+    require_complete(missing, 'the image of that name', len(images), LABEL_ARCHIVE)
 
 
 def read_polygons(path: str) -> dict:
@@ -72,15 +94,25 @@ def read_polygons(path: str) -> dict:
 
 
 def draw_polygons(polygons: dict, path: str) -> np.ndarray:
-    """Train ids, uint8 (H W), of the polygons, by the data set's own code."""
+    """Train ids, uint8 (H W), of the polygons, by the data set's own code.
+
+    Raises:
+        UserError: that code is not installed, or cannot draw them.
+    """
     try:
         from cityscapesscripts.helpers.annotation import Annotation
         from cityscapesscripts.preparation.json2labelImg import createLabelImage
     except ImportError:
         raise UserError(f'drawing {path} needs a package: pip install cityscapesscripts') from None
-    annotation = Annotation()
-    annotation.fromJsonText(json.dumps(polygons))
-    return np.array(createLabelImage(annotation, 'trainIds'))
+    annotation, said = Annotation(), io.StringIO()
+    try:
+        annotation.fromJsonText(json.dumps(polygons))
+        with contextlib.redirect_stdout(said):
+            return np.array(createLabelImage(annotation, 'trainIds'))
+    # it says that a label is unknown, and exits
+    except (SystemExit, KeyError, TypeError, ValueError) as error:
+        raise UserError(f'the polygons of {path} cannot be drawn ({said.getvalue().strip() or error}): '
+                        'fetch the file again') from None
 
 
 def convert_one(stem: str, root: str) -> Stats | None:
@@ -115,11 +147,11 @@ def write_split_lists(stems: list[str], gt_dir: str, out_dir: str) -> None:
 def warn_of_missing_images(root: str, gt_dir: str, stems: list[str]) -> None:
     """Tell of labels whose image is not there; labels can be converted before images are fetched."""
     images = [f'{IMAGES}/{stem.removeprefix(gt_dir + "/").removesuffix("_" + osp.basename(gt_dir))}'
-              '_leftImg8bit.png' for stem in stems]
+              f'{IMAGE_SUFFIX}' for stem in stems]
     missing = [image for image in images if not osp.isfile(osp.join(root, image))]
     if missing:
         sys.stderr.write(f'warning: {osp.join(root, missing[0])} is missing ({len(missing)} of {len(images)} '
-                         f'images are): unpack {ARCHIVE} in {root} before training\n')
+                         f'images are): unpack {IMAGE_ARCHIVE} in {root} before training\n')
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmseg.datasets.preparation import Part, convert_all, parse_args
-from mmseg.datasets.weather_preparation import tasks_of_scenes
+from mmseg.datasets.weather_preparation import tasks_of_scenes, warn_of_missing_scenes
 from mmseg.utils import one_line_errors
 
 IMAGES = Part('leftImg8bit_foggy', '.png',
@@ -29,6 +29,7 @@ NAME = re.compile(r'(?P<scene>[^_/]+_\d{6}_\d{6})(?:_leftImg8bit)?_foggy_(?P<var
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(__doc__, argv)
     tasks = tasks_of_scenes(args.root, IMAGES, NAME)
+    warn_of_missing_scenes(tasks, args.root, IMAGES)
     convert_all(tasks, args.root, args.out_dir or osp.join(args.root, IMAGES.folder), args.nproc)
 
 
