@@ -13,11 +13,17 @@ from torch.nn.utils import clip_grad_norm_
 
 from mmseg.core import EvalHook, class_subsets
 from mmseg.core.finite import FiniteLossHook
-from mmseg.core.hooks import CheckpointHook, ProgressHook, SameParametersHook, UDAVisualizationHook
+from mmseg.core.hooks import (
+    BadImageHook,
+    CheckpointHook,
+    ProgressHook,
+    SameParametersHook,
+    UDAVisualizationHook,
+)
 from mmseg.core.optimizer import build_optimizer
 from mmseg.core.runner import IterBasedRunner
 from mmseg.datasets import build_dataloader, build_dataset
-from mmseg.datasets.loader import build_train_loader
+from mmseg.datasets.loader import BAD_IMAGE, build_train_loader
 from mmseg.models.uda import UDADecorator
 from mmseg.utils import UserError, build_from_cfg, get_root_logger
 from mmseg.utils.checkpoint import load_file, load_segmentor_weights
@@ -27,7 +33,7 @@ from mmseg.utils.registry import accepted_keys, check_keys, find_type
 from .inference import choose_device
 from .test import world
 
-DATA_KEYS = frozenset({'samples_per_gpu', 'workers_per_gpu', 'train', 'val', 'test'})
+DATA_KEYS = frozenset({'samples_per_gpu', 'workers_per_gpu', 'train', 'val', 'test', 'bad_image'})
 DEFAULT_LOG_INTERVAL = 50  # steps
 
 def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool = False,
@@ -68,7 +74,8 @@ def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool 
         load_start(model, cfg['load_from'])
     data = cfg['data']
     loader = build_train_loader(dataset, data.get('samples_per_gpu', 1), data.get('workers_per_gpu', 0),
-                                runner.seed, rank, world_size, runner.iter, runner.max_iters)
+                                runner.seed, rank, world_size, runner.iter, runner.max_iters,
+                                data.get('bad_image', 'stop'))
     runner.run(loader, cfg.get('workflow'))
     return model
 
@@ -80,6 +87,8 @@ def check_settings(cfg: Mapping) -> None:
         UserError: an unknown key or type; names the nearest one.
     """
     check_keys(cfg['data'], DATA_KEYS, 'data')
+    if cfg['data'].get('bad_image', 'stop') not in BAD_IMAGE:
+        raise UserError(f"data.bad_image is {cfg['data']['bad_image']!r}, expected 'stop' or 'skip'")
     _lr_hook(cfg['lr_config'])
     _logger_hooks(cfg.get('log_config') or {})
     if cfg.get('checkpoint_config') is not None:
@@ -126,6 +135,7 @@ def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validat
     runner.register_hook(_lr_hook(cfg['lr_config']), priority='VERY_HIGH')
     runner.register_timer_hook(dict(type='IterTimerHook'))
     runner.register_hook(ProgressHook())
+    runner.register_hook(BadImageHook())
     if distributed:
         every = (cfg.get('checkpoint_config') or {}).get('interval', runner.max_iters)
         runner.register_hook(SameParametersHook(every), priority='LOW')

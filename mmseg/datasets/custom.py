@@ -15,7 +15,7 @@ from mmseg.utils import UserError, did_you_mean
 
 from .builder import DATASETS
 from .evaluated import Evaluated
-from .files import find_files, join_root, require_dir
+from .files import find_files, join_root, require_dir, require_inside
 from .pipelines import Compose
 from .pipelines.loading import read_label, rename_labels
 
@@ -88,6 +88,9 @@ class CustomDataset(Evaluated, Dataset):
             names = [line.strip() + self.img_suffix for line in file if line.strip()]
         if not names:
             raise UserError(f'the split file {self.split} names no image')
+        for folder in filter(None, (self.img_dir, self.ann_dir)):
+            for name in names:
+                require_inside(osp.join(folder, name), (folder, self.data_root or folder), self.split)
         return sorted(names)
 
     def _info(self, name: str) -> dict:

@@ -17,9 +17,12 @@ from mmcv.parallel import DataContainer, collate
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mmseg.utils import UserError, derive_seed, local_seed
+from mmseg.utils.errors import BadFile
 
 # Above this length an epoch's permutation would be big and slow; indices are drawn instead.
 LONGEST_PERMUTATION = 4_000_000
+BAD_IMAGE = ('stop', 'skip')
+MOST_REPLACED = 10  # more bad images than that in a row are no bad luck
 
 
 class SampleKey(NamedTuple):
@@ -31,17 +34,48 @@ class SampleKey(NamedTuple):
 
 
 class KeyedDataset(Dataset):
-    """Items addressed by :class:`SampleKey`; whatever an item draws starts from its key's seed."""
+    """Items addressed by :class:`SampleKey`; whatever an item draws starts from its key's seed.
 
-    def __init__(self, dataset: Dataset, seed: int, rank: int = 0):
-        self.dataset, self.seed, self.rank = dataset, seed, rank
+    Args:
+        bad_image: what to do where a file is missing or damaged: 'stop' raises its error, 'skip' takes
+            the item that stands next in an order of its own, keyed by the sample's key, and tells so in
+            the sample's meta data as 'replaced' (a list of lines).
+
+    Raises (when an item is taken):
+        UserError: 'skip', and MOST_REPLACED items in a row were bad.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int, rank: int = 0, bad_image: str = 'stop'):
+        if bad_image not in BAD_IMAGE:
+            raise UserError(f"data.bad_image is {bad_image!r}, expected {' or '.join(map(repr, BAD_IMAGE))}")
+        self.dataset, self.seed, self.rank, self.bad_image = dataset, seed, rank, bad_image
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, key: SampleKey) -> Any:
-        with local_seed(self.seed, self.rank, key.step, key.n):
-            return self.dataset[key.index]
+        try:
+            with local_seed(self.seed, self.rank, key.step, key.n):
+                return self.dataset[key.index]
+        except BadFile as error:
+            if self.bad_image == 'stop':
+                raise
+            return self._replaced(key, error)
+
+    def _replaced(self, key: SampleKey, error: BadFile) -> Any:
+        """Another item, the same one however the training is run."""
+        reasons = [str(error)]
+        for attempt in range(1, MOST_REPLACED):
+            with local_seed(self.seed, self.rank, key.step, key.n, attempt):
+                index = int(np.random.randint(len(self.dataset)))
+                try:
+                    sample = self.dataset[index]
+                except BadFile as another:
+                    reasons.append(str(another))
+                    continue
+                sample['img_metas'].data['replaced'] = reasons
+                return sample
+        raise UserError(f'{MOST_REPLACED} images in a row cannot be used; the first: {reasons[0]}')
 
 
 class StepBatchSampler(Sampler):
@@ -190,7 +224,7 @@ def _init_worker(worker: int, seed: int) -> None:
 
 def build_train_loader(dataset: Dataset, samples_per_gpu: int, workers_per_gpu: int, seed: int,
                        rank: int = 0, world_size: int = 1, start_step: int = 0,
-                       max_steps: int | None = None) -> DataLoader:
+                       max_steps: int | None = None, bad_image: str = 'stop') -> DataLoader:
     """A loader of training batches, one per step.
 
     The batch of a step is the same whatever the number of workers and whichever step it started at.
@@ -203,6 +237,7 @@ def build_train_loader(dataset: Dataset, samples_per_gpu: int, workers_per_gpu: 
         rank, world_size: of this process in distributed training.
         start_step: the first step to load (for a resumed run the number of steps done).
         max_steps: the step before which to stop; None never stops.
+        bad_image: 'stop' or 'skip', see :class:`KeyedDataset`.
 
     Raises:
         UserError: the data set is empty.
@@ -211,7 +246,7 @@ def build_train_loader(dataset: Dataset, samples_per_gpu: int, workers_per_gpu: 
         raise UserError('the training data set is empty')
     sampler = StepBatchSampler(len(dataset), samples_per_gpu, seed, rank, world_size, start_step,
                                max_steps)
-    return _loader(KeyedDataset(dataset, seed, rank), samples_per_gpu, workers_per_gpu,
+    return _loader(KeyedDataset(dataset, seed, rank, bad_image), samples_per_gpu, workers_per_gpu,
                    derive_seed(seed, rank), batch_sampler=sampler)
 
 

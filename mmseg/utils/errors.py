@@ -5,12 +5,14 @@ else is a programming error and keeps its traceback.
 """
 from __future__ import annotations
 
+import errno
 import functools
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 EXIT_CODE = 1
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class UserError(Exception):
@@ -18,6 +20,11 @@ class UserError(Exception):
 
     def __init__(self, message: str):
         super().__init__(' '.join(str(message).split()))
+
+
+class BadFile(UserError):
+    """A single image or label that is missing, damaged or absurdly large: training can be told to take
+    another sample instead (``data.bad_image='skip'``)."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -31,7 +38,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def one_line_errors(main: Callable[..., int | None]) -> Callable[..., None]:
-    """Decorate a program's main function: a UserError ends it with one line and exit code 1."""
+    """Decorate a program's main function: a UserError, or a full disk, ends it with one line and exit
+    code 1."""
 
     @functools.wraps(main)
     def wrapper(*args, **kwargs) -> None:
@@ -39,6 +47,12 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., None]:
             code = main(*args, **kwargs)
         except UserError as error:
             sys.stderr.write(f'error: {error}\n')
+            sys.exit(EXIT_CODE)
+        except OSError as error:
+            if error.errno not in FULL_DISK:
+                raise
+            what = f" '{error.filename}'" if error.filename else ''
+            sys.stderr.write(f'error: cannot write{what}: {error.strerror}; make room, then go on\n')
             sys.exit(EXIT_CODE)
         except KeyboardInterrupt:
             sys.stderr.write('interrupted\n')

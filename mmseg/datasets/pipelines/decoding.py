@@ -8,7 +8,9 @@ import cv2
 import mmcv
 import numpy as np
 
-from mmseg.utils import UserError
+from mmseg.utils.errors import BadFile
+
+from ..image_header import refuse_huge_image
 
 try:
     from kornia_rs.io import decode_image_png_u8
@@ -43,8 +45,9 @@ def decode_image(content: bytes, path: str, flag: str = 'color', backend: str = 
         (H W 3) BGR for 'color', (H W) for 'grayscale'; 'unchanged' as the file has it.
 
     Raises:
-        UserError: the content is not a readable image.
+        BadFile: the content is not a readable image, or says that it is huge.
     """
+    refuse_huge_image(content, path)
     try:
         image = _decode_png_fast(content, flag, backend)
         if image is None:
@@ -52,8 +55,8 @@ def decode_image(content: bytes, path: str, flag: str = 'color', backend: str = 
     except (OSError, ValueError, SyntaxError, cv2.error):
         image = None
     if image is None:
-        raise UserError(f'cannot decode the image {path} ({len(content)} bytes): the file is corrupt; '
-                        'fetch it again')
+        raise BadFile(f'cannot decode the image {path} ({len(content)} bytes): the file is corrupt; '
+                      'fetch it again')
     return image
 
 

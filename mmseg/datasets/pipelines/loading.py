@@ -8,6 +8,7 @@ import mmcv
 import numpy as np
 
 from mmseg.utils import UserError
+from mmseg.utils.errors import BadFile
 
 from ..builder import PIPELINES
 from .decoding import decode_image
@@ -25,12 +26,12 @@ def read_bytes(path: str, what: str, file_client: mmcv.FileClient | None = None)
     """The content of a file.
 
     Raises:
-        UserError: there is no such file, or it cannot be read.
+        BadFile: there is no such file, or it cannot be read.
     """
     try:
         return (file_client or mmcv.FileClient()).get(path)
     except OSError as error:
-        raise UserError(f'cannot read the {what} {path}: {error.strerror or error}') from None
+        raise BadFile(f'cannot read the {what} {path}: {error.strerror or error}') from None
 
 
 def read_label(path: str, backend: str = 'pillow',
