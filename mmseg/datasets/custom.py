@@ -118,9 +118,12 @@ class CustomDataset(Evaluated, Dataset):
         return any(isinstance(t, dict) and t.get('type') == 'LoadAnnotations' for t in pipeline)
 
     def _adapt(self, pipeline: Sequence[dict]) -> list:
-        """The pipeline without the steps on labels where labels are not used."""
+        """The pipeline without the steps on labels where labels are not used; where they are, they
+        are read as :meth:`get_gt_seg_map` does."""
         if self.use_labels or self.test_mode:
-            return list(pipeline)
+            return [{**transform, 'reduce_zero_label': True} if self.reduce_zero_label
+                    and isinstance(transform, dict) and transform.get('type') == 'LoadAnnotations'
+                    else transform for transform in pipeline]
         kept = []
         for transform in pipeline:
             if isinstance(transform, dict) and transform.get('type') == 'LoadAnnotations':
