@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmseg import __version__
 from mmseg.apis import set_random_seed
 from mmseg.apis.train import check_settings, train_segmentor
-from mmseg.datasets import build_dataset
+from mmseg.datasets import build_train_dataset
 from mmseg.models.builder import build_train_model
 from mmseg.utils import UserError, get_root_logger, one_line_errors
 from mmseg.utils.collect_env import collect_env
@@ -116,7 +116,7 @@ def main(argv: list[str] | None = None) -> None:
     torch.backends.cudnn.benchmark = bool(cfg.get('cudnn_benchmark')) and not args.deterministic
     set_random_seed(cfg.seed, args.deterministic)
     model = build_train_model(cfg)
-    dataset = build_dataset(cfg.data.train)
+    dataset = build_train_dataset(cfg.data)
     if not cfg.get('resume_from'):
         model.init_weights()
     os.makedirs(cfg.work_dir, exist_ok=True)

@@ -33,7 +33,8 @@ from mmseg.utils.registry import accepted_keys, check_keys, find_type
 from .inference import choose_device
 from .test import world
 
-DATA_KEYS = frozenset({'samples_per_gpu', 'workers_per_gpu', 'train', 'val', 'test', 'bad_image'})
+DATA_KEYS = frozenset({'samples_per_gpu', 'workers_per_gpu', 'train', 'val', 'test', 'bad_image',
+                       'cache_dir'})
 DEFAULT_LOG_INTERVAL = 50  # steps
 
 def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool = False,

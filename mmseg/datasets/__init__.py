@@ -4,6 +4,7 @@ from .builder import (
     PIPELINES,
     build_dataloader,
     build_dataset,
+    build_train_dataset,
     build_train_loader,
     leaf_configs,
 )
@@ -20,5 +21,5 @@ __all__ = [
     'DATASETS', 'PIPELINES', 'ACDCDataset', 'CamVidDataset', 'CityscapesDataset', 'ConcatDataset',
     'CustomDataset', 'DarkZurichDataset', 'FoggyCityscapesDataset', 'GTADataset',
     'RainCityscapesDataset', 'RepeatDataset', 'SynthiaDataset', 'UDADataset', 'build_dataloader',
-    'build_dataset', 'build_train_loader', 'leaf_configs', 'unwrap_batch',
+    'build_dataset', 'build_train_dataset', 'build_train_loader', 'leaf_configs', 'unwrap_batch',
 ]

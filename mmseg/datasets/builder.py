@@ -13,8 +13,8 @@ from .loader import build_dataloader, build_train_loader
 DATASETS = Registry('dataset', build_func=build_from_cfg)
 PIPELINES = Registry('pipeline', build_func=build_from_cfg)
 
-__all__ = ['DATASETS', 'PIPELINES', 'build_dataloader', 'build_dataset', 'build_train_loader',
-           'leaf_configs']
+__all__ = ['DATASETS', 'PIPELINES', 'build_dataloader', 'build_dataset', 'build_train_dataset',
+           'build_train_loader', 'leaf_configs']
 
 
 def build_dataset(cfg: dict | list | tuple, default_args: dict | None = None) -> Dataset:
@@ -49,6 +49,12 @@ def build_dataset(cfg: dict | list | tuple, default_args: dict | None = None) ->
     if any(isinstance(cfg.get(key), list | tuple) for key in ('img_dir', 'split')):
         return build_dataset(_spread(cfg), default_args)
     return DATASETS.build(cfg, default_args=default_args)
+
+
+def build_train_dataset(data: dict) -> Dataset:
+    """The training set of a config's ``data``: ``data['train']``, with ``data['cache_dir']``, if that is
+    set, as the ``cache`` of every data set in it that names none of its own."""
+    return build_dataset(data['train'], {'cache': data['cache_dir']} if data.get('cache_dir') else None)
 
 
 def leaf_configs(cfg: dict | list | tuple) -> list[dict]:

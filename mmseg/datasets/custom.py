@@ -16,6 +16,7 @@ from mmseg.utils import UserError, did_you_mean
 from .builder import DATASETS
 from .evaluated import Evaluated
 from .files import find_files, join_root, require_dir, require_inside
+from .image_cache import CachedImages, StaleCache, cached_length, folder_of
 from .pipelines import Compose
 from .pipelines.loading import read_label, rename_labels
 
@@ -41,8 +42,12 @@ class CustomDataset(Evaluated, Dataset):
         palette: RGB colours of the classes.
         use_labels: False leaves the labels unopened in training too (an adaptation target).
 
+        cache: folder that tools/cache_dataset.py filled; images and labels come from there, decoded and
+            resized. Or dict(dir=..., missing='decode'): read the source files where the cache has
+            nothing for them, or something older. None for no cache.
     Raises:
-        UserError: missing folder, no image, an image without label (in training), unknown class.
+        UserError: missing folder, no image, an image without label (in training), unknown class, a
+            cache that is missing or stale.
     """
 
     CLASSES: Sequence[str] | None = None
@@ -56,7 +61,8 @@ class CustomDataset(Evaluated, Dataset):
                  ann_dir: str | None = None, seg_map_suffix: str = '.png', split: str | None = None,
                  data_root: str | None = None, test_mode: bool = False, ignore_index: int = 255,
                  reduce_zero_label: bool = False, classes: Sequence[str] | str | None = None,
-                 palette: Sequence | None = None, use_labels: bool = True):
+                 palette: Sequence | None = None, use_labels: bool = True,
+                 cache: str | dict | None = None):
         if data_root is not None:
             require_dir(data_root, 'data root', self.DOWNLOAD)
         self.data_root = data_root
@@ -71,6 +77,8 @@ class CustomDataset(Evaluated, Dataset):
         if not test_mode and use_labels and self._opens_labels(pipeline):
             self._require_labels()
 
+        if cache:
+            self._use_cache(**({'dir': cache} if isinstance(cache, str) else cache))
     # ---- what there is ----
 
     def load_annotations(self) -> list[dict]:
@@ -189,6 +197,25 @@ class CustomDataset(Evaluated, Dataset):
         return self.pipeline.split_deterministic()[1].split_drawing()
 
     def _raw(self, index: int) -> dict:
+    def cached_start(self, dir: str, missing: str = 'error') -> CachedImages:
+        """What a cache below ``dir`` puts in the place of the first transforms."""
+        count = cached_length(self.pipeline)
+        start, rest = (Compose(part) for part in (self.pipeline.transforms[:count],
+                                                  self.pipeline.transforms[count:]))
+        img_dir = self.img_dir if self.data_root is None else osp.relpath(self.img_dir, self.data_root)
+        given = self._raw(0)
+        folder = folder_of(dir, type(self).__name__, img_dir, start, 'ann_info' in given)
+        return CachedImages(folder, start, given, missing, lend=rest.copies_input)
+
+    def _use_cache(self, dir: str, missing: str = 'error') -> None:
+        start = self.cached_start(dir, missing)
+        try:
+            start.check(info['filename'] for info in self.img_infos)
+        except StaleCache as reason:
+            start.give_up(reason)
+        else:
+            self.pipeline.transforms[:len(start.transforms.transforms)] = [start]
+
         info = self.img_infos[index]
         results = {'img_info': info, 'seg_fields': [], 'img_prefix': self.img_dir}
         if not self.test_mode and self.use_labels:
