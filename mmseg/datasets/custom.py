@@ -41,10 +41,10 @@ class CustomDataset(Evaluated, Dataset):
             one per line; labels are renumbered accordingly and other classes ignored.
         palette: RGB colours of the classes.
         use_labels: False leaves the labels unopened in training too (an adaptation target).
-
         cache: folder that tools/cache_dataset.py filled; images and labels come from there, decoded and
             resized. Or dict(dir=..., missing='decode'): read the source files where the cache has
             nothing for them, or something older. None for no cache.
+
     Raises:
         UserError: missing folder, no image, an image without label (in training), unknown class, a
             cache that is missing or stale.
@@ -76,9 +76,9 @@ class CustomDataset(Evaluated, Dataset):
         self.img_infos = self.load_annotations()
         if not test_mode and use_labels and self._opens_labels(pipeline):
             self._require_labels()
-
         if cache:
             self._use_cache(**({'dir': cache} if isinstance(cache, str) else cache))
+
     # ---- what there is ----
 
     def load_annotations(self) -> list[dict]:
@@ -196,7 +196,6 @@ class CustomDataset(Evaluated, Dataset):
     def _rest(self) -> tuple[Compose, Compose]:
         return self.pipeline.split_deterministic()[1].split_drawing()
 
-    def _raw(self, index: int) -> dict:
     def cached_start(self, dir: str, missing: str = 'error') -> CachedImages:
         """What a cache below ``dir`` puts in the place of the first transforms."""
         count = cached_length(self.pipeline)
@@ -216,6 +215,7 @@ class CustomDataset(Evaluated, Dataset):
         else:
             self.pipeline.transforms[:len(start.transforms.transforms)] = [start]
 
+    def _raw(self, index: int) -> dict:
         info = self.img_infos[index]
         results = {'img_info': info, 'seg_fields': [], 'img_prefix': self.img_dir}
         if not self.test_mode and self.use_labels:
