@@ -34,8 +34,8 @@ FORMAT = 1
 MAGIC = b'EBDAimg1'
 ALIGNMENT = 64  # bytes
 SETTINGS_FILE = 'cache.json'
-# What a data set gives to its pipeline; it is not kept, as it comes anew with each use.
-GIVEN = ('img_info', 'ann_info', 'img_prefix', 'seg_prefix', 'label_map', 'num_classes', 'ignore_index')
+# Of what a data set gives to its pipeline, that which differs between its images or between disks.
+PLACES = ('img_info', 'ann_info', 'img_prefix', 'seg_prefix', 'seg_fields')
 REBUILD = 'run python tools/cache_dataset.py on the config again'
 
 
@@ -196,7 +196,7 @@ class CachedImages:
         if any(array.dtype != np.uint8 for array in arrays.values()):
             raise UserError(f'{_image_path(results)} has more than 8 bits a channel, which a cache has not')
         rest = {key: value for key, value in done.items()
-                if key not in (*GIVEN, *arrays, 'seg_fields', 'filename', 'ori_filename')}
+                if key not in (*results, *arrays, 'seg_fields', 'filename', 'ori_filename')}
         header = dict(settings=self.digest, sources=stamps, rest=_encoded(rest),
                       arrays={key: list(array.shape) for key, array in arrays.items()})
         text = json.dumps(header).encode()
@@ -219,9 +219,10 @@ class CachedImages:
 def settings_of(transforms: Compose, given: dict) -> dict[str, Any]:
     """All that the pixels depend on besides the files, as JSON gives it back."""
     settings = dict(format=FORMAT, opencv=cv2.__version__, labels='ann_info' in given,
-                    transforms=[repr(transform) for transform in transforms.transforms],
-                    label_map=sorted((given.get('label_map') or {}).items()),
-                    num_classes=given.get('num_classes'), ignore_index=given.get('ignore_index'))
+                    transforms=[repr(transform) for transform in transforms.transforms])
+    for key, value in given.items():
+        if key not in PLACES:
+            settings[key] = sorted(value.items()) if isinstance(value, dict) else value
     return json.loads(json.dumps(settings))
 
 
