@@ -15,7 +15,7 @@ from mmseg.datasets import build_dataset
 from mmseg.utils.config import load_config
 
 GUIDE = (ROOT / 'docs/datasets.md').read_text().split('## Your own classes and folders')[1]
-CONFIGS = re.findall(r'`configs/(harbour\w*\.py)`:\n\n```python\n(.*?)```', GUIDE, re.DOTALL)
+CONFIGS = re.findall(r'`mine/(harbour\w*\.py)`:\n\n```python\n(.*?)```', GUIDE, re.DOTALL)
 COMMANDS = [line for block in re.findall(r'```sh\n(.*?)```', GUIDE, re.DOTALL) for line in block.splitlines()]
 SIZE = '128,64'
 # a network and a run small enough for a test
@@ -34,10 +34,10 @@ def small(part: str) -> list[str]:
 @pytest.fixture
 def harbour(tmp_path, monkeypatch):
     """Configs as written in the guide, and the folders that it supposes."""
-    (tmp_path / 'configs').mkdir()
-    (tmp_path / 'configs/_base_').symlink_to(ROOT / 'configs/_base_')
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
     for name, text in CONFIGS:
-        (tmp_path / 'configs' / name).write_text(text)
+        (tmp_path / 'mine' / name).write_text(text)
     rng = np.random.default_rng(0)
     for split, count in (('train', 3), ('val', 2), ('night', 2)):
         for number in range(count):
@@ -74,7 +74,7 @@ def test_the_worked_example_runs_as_it_stands(harbour, capsys):
 
 
 def test_zero_can_mean_that_nobody_knows(harbour):
-    cfg = load_config('configs/harbour.py')
+    cfg = load_config('mine/harbour.py')
     plain = build_dataset(cfg.data.train)
     reduced = build_dataset({**cfg.data.train, 'reduce_zero_label': True, 'classes': ['quay', 'ship']})
     for index in range(3):
@@ -86,7 +86,7 @@ def test_zero_can_mean_that_nobody_knows(harbour):
 
 
 def test_classes_from_a_file_and_a_list_of_photos(harbour):
-    cfg = load_config('configs/harbour.py').data.train
+    cfg = load_config('mine/harbour.py').data.train
     Path('names.txt').write_text('water\nquay\nship\n')
     Path('data/harbour/train.txt').write_text('day 1/IMG_2\n')
     dataset = build_dataset({**cfg, 'classes': 'names.txt', 'split': 'train.txt'})
