@@ -11,12 +11,15 @@ import socket
 from pathlib import Path
 
 import pytest
+from conftest import SMALL_WH as SIZE
+from conftest import shrink
 
+from mmseg.datasets import leaf_configs
 from mmseg.datasets.synthetic import write_streets
 from mmseg.datasets.synthetic.layouts import write_layout
+from mmseg.utils.config import load_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-SIZE = (128, 64)
 # pair: (converters with the folder of each, the submission's kind and images)
 PAIRS = {
     'gta_to_cityscapes': ({'gta': 'gta', 'cityscapes': 'cityscapes'}, ('cityscapes', 'cityscapes')),
@@ -47,15 +50,17 @@ def call(program: str, *args, code: int = 0) -> None:
 
 def write_config(pair: str, streets: Path, folder: Path) -> Path:
     """The shipped data config, with tiny sizes and the streets' folder."""
-    text = (CONFIGS / f'_base_/datasets/uda_{pair}_512x512.py').read_text()
-    for size in ('(512, 512)', '(1024, 512)', '(1280, 720)', '(1280, 760)', '(960, 540)'):
-        text = text.replace(size, '(64, 64)' if size == '(512, 512)' else str(SIZE))
-    (folder / 'data.py').write_text(text.replace("'data/", f"'{streets}/"))
+    cfg = load_config(CONFIGS / f'_base_/datasets/uda_{pair}_512x512.py')
+    shrink(cfg._cfg_dict, streets)
+    for leaf in leaf_configs([cfg.data.train, cfg.data.val, cfg.data.test]):
+        assert leaf.data_root.startswith('data/')
+        leaf.data_root = str(streets) + leaf.data_root.removeprefix('data')
+    cfg.dump(str(folder / 'data.json'))
     bases = [str(CONFIGS / '_base_' / name) for name in (
         'default_runtime.py', 'models/daformer_sepaspp_mitb0_narrow.py', 'uda/ebda_nofd.py',
         'schedules/adamw_toy.py', 'schedules/poly10warm_toy.py')]
     (folder / 'run.py').write_text(
-        f"_base_ = {[*bases, 'data.py']}\n"
+        f"_base_ = {[*bases, 'data.json']}\n"
         'data = dict(samples_per_gpu=1, workers_per_gpu=0, train=dict(\n'
         '    rare_class_sampling=dict(min_pixels=0, class_temp=0.01, min_crop_ratio=0.5)))\n'
         'model = dict(pretrained=None)\n'

@@ -1,4 +1,5 @@
 """ACDC with labels, at half its size."""
+_base_ = ['cityscapes_to_acdc_512x512.py']
 img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 crop_size = (512, 512)
 train_pipeline = [
@@ -12,38 +13,10 @@ train_pipeline = [
     dict(type='DefaultFormatBundle'),
     dict(type='Collect', keys=['img', 'gt_semantic_seg']),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='MultiScaleFlipAug',
-        img_scale=(960, 540),
-        flip=False,
-        transforms=[
-            dict(type='Resize', keep_ratio=True),
-            dict(type='RandomFlip'),
-            dict(type='Normalize', **img_norm_cfg),
-            dict(type='ImageToTensor', keys=['img']),
-            dict(type='Collect', keys=['img']),
-        ]),
-]
 data = dict(
-    samples_per_gpu=2,
-    workers_per_gpu=4,
     train=dict(
         type='ACDCDataset',
         data_root='data/acdc/',
         img_dir='rgb_anon/train',
         ann_dir='gt/train',
-        pipeline=train_pipeline),
-    val=dict(
-        type='ACDCDataset',
-        data_root='data/acdc/',
-        img_dir='rgb_anon/val',
-        ann_dir='gt/val',
-        pipeline=test_pipeline),
-    test=dict(
-        type='ACDCDataset',
-        data_root='data/acdc/',
-        img_dir='rgb_anon/val',
-        ann_dir='gt/val',
-        pipeline=test_pipeline))
+        pipeline=train_pipeline))

@@ -1,4 +1,5 @@
 """SYNTHIA with labels and Cityscapes without, validated on Cityscapes."""
+_base_ = ['uda_gta_to_cityscapes_512x512.py']
 img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 crop_size = (512, 512)
 source_train_pipeline = [
@@ -12,56 +13,11 @@ source_train_pipeline = [
     dict(type='DefaultFormatBundle'),
     dict(type='Collect', keys=['img', 'gt_semantic_seg']),
 ]
-target_train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', img_scale=(1024, 512)),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255),
-    dict(type='DefaultFormatBundle'),
-    dict(type='Collect', keys=['img']),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='MultiScaleFlipAug',
-        img_scale=(1024, 512),
-        flip=False,
-        transforms=[
-            dict(type='Resize', keep_ratio=True),
-            dict(type='RandomFlip'),
-            dict(type='Normalize', **img_norm_cfg),
-            dict(type='ImageToTensor', keys=['img']),
-            dict(type='Collect', keys=['img']),
-        ]),
-]
 data = dict(
-    samples_per_gpu=2,
-    workers_per_gpu=4,
     train=dict(
-        type='UDADataset',
         source=dict(
             type='SynthiaDataset',
             data_root='data/synthia/',
             img_dir='RGB',
             ann_dir='GT/LABELS',
-            pipeline=source_train_pipeline),
-        target=dict(
-            type='CityscapesDataset',
-            data_root='data/cityscapes/',
-            img_dir='leftImg8bit/train',
-            ann_dir='gtFine/train',
-            pipeline=target_train_pipeline)),
-    val=dict(
-        type='CityscapesDataset',
-        data_root='data/cityscapes/',
-        img_dir='leftImg8bit/val',
-        ann_dir='gtFine/val',
-        pipeline=test_pipeline),
-    test=dict(
-        type='CityscapesDataset',
-        data_root='data/cityscapes/',
-        img_dir='leftImg8bit/val',
-        ann_dir='gtFine/val',
-        pipeline=test_pipeline))
+            pipeline=source_train_pipeline)))
