@@ -1,11 +1,12 @@
 """Train a network, or a UDA method around it, as a config says.
 
-    python tools/train.py CONFIG [--work-dir DIR] [--resume-from CHECKPOINT] [--options key=value …]
+    python tools/train.py CONFIG [--work-dir DIR] [--resume auto] [--options key=value …]
     torchrun --nproc_per_node N tools/train.py CONFIG --launcher pytorch
 """
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -13,18 +14,22 @@ import time
 from pathlib import Path
 
 import torch
+from torch.utils.data import Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg import __version__
 from mmseg.apis import set_random_seed
+from mmseg.apis.test import world
 from mmseg.apis.train import check_settings, train_segmentor
 from mmseg.datasets import build_train_dataset
+from mmseg.datasets.inspection import quick_errors
 from mmseg.models.builder import build_train_model
-from mmseg.utils import UserError, get_root_logger, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, get_root_logger, one_line_errors
+from mmseg.utils.checkpoint_files import newest_checkpoint
 from mmseg.utils.collect_env import collect_env
 from mmseg.utils.config import Config, load_config, parse_options
-from mmseg.utils.distributed import LAUNCHERS, join_processes
+from mmseg.utils.distributed import LAUNCHERS, as_first_process, join_processes
 from mmseg.utils.files import write_bytes, write_json
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -32,13 +37,17 @@ NEEDED_KEYS = ('model', 'data', 'optimizer', 'lr_config', 'runner')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', metavar='DIR', help='folder of the run (default: the config says, or '
                         'work_dirs/ and the config\'s name)')
     start = parser.add_mutually_exclusive_group()
     start.add_argument('--load-from', metavar='FILE', help='begin with the weights of this checkpoint')
     start.add_argument('--resume-from', metavar='FILE', help='go on with the training of this checkpoint')
+    start.add_argument('--resume', metavar='DIR|auto', help='go on from the latest checkpoint in this folder '
+                       '(auto: that of the run) that can be read, or begin if there is none')
+    parser.add_argument('--no-checks', action='store_true', help='begin without a look at the data and the '
+                        'trial of one step')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
     parser.add_argument('--seed', type=int, help='of everything random (default: the config says, or 0)')
     parser.add_argument('--deterministic', action='store_true', help='deterministic cuDNN algorithms')
@@ -59,17 +68,48 @@ def resolved_config(args: argparse.Namespace) -> Config:
     for key in ('work_dir', 'load_from', 'resume_from', 'seed'):
         if getattr(args, key) is not None:
             cfg[key] = getattr(args, key)
+    if args.resume not in (None, 'auto'):
+        if not Path(args.resume).is_dir():
+            raise UserError(f"--resume: there is no folder '{args.resume}'")
+        cfg.work_dir = args.work_dir or args.resume
     cfg.setdefault('work_dir', str(Path('work_dirs') / Path(args.config).stem))
     if cfg.get('seed') is None:
         cfg.seed = 0
     return cfg
 
 
-def refuse_used_folder(cfg: Config) -> None:
+def refuse_used_folder(cfg: Config, args: argparse.Namespace) -> None:
     """A new run does not write into the folder of an earlier one."""
-    if not cfg.get('resume_from') and any(Path(cfg.work_dir).glob('*.pth')):
+    if not cfg.get('resume_from') and not args.resume and any(Path(cfg.work_dir).glob('*.pth')):
         raise UserError(f"'{cfg.work_dir}' holds the checkpoints of an earlier run: go on with it "
-                        '(--resume-from) or choose another --work-dir')
+                        '(--resume auto, --resume-from FILE) or choose another --work-dir')
+
+
+def find_start(cfg: Config, args: argparse.Namespace) -> tuple[str | None, list[str]]:
+    """The checkpoint that --resume means, and the lines to be told about it."""
+    lines: list[str] = []
+    folder = cfg.work_dir if args.resume == 'auto' else args.resume
+    found = newest_checkpoint(folder, lines.append)
+    return (str(found), lines) if found else (None, [f"no checkpoint in '{folder}' yet: the training begins"])
+
+
+def check_data(cfg: Config, validates: bool) -> None:
+    """A quick look at what the training is going to read."""
+    parts = {part: cfg.data[part] for part in ('train', 'val')[:1 + validates] if part in cfg.data}
+    faults = quick_errors(Config(dict(data=parts)))
+    if faults:
+        others = f' (faults in the data: {len(faults)}; tools/check_dataset.py tells them all)'
+        raise UserError(faults[0] + others * (len(faults) > 1))
+
+
+def check_classes(dataset: Dataset, num_classes: int) -> None:
+    """A label beyond the network's classes would stop a GPU without telling why."""
+    if dataset.CLASSES is None:
+        raise UserError(f'the training set ({type(dataset).__name__}) has no names of classes: set classes '
+                        'in its config')
+    if len(dataset.CLASSES) > num_classes:
+        raise UserError(f'the training set has {len(dataset.CLASSES)} classes and the network {num_classes}: '
+                        'set model.decode_head.num_classes')
 
 
 def git_revision() -> str:
@@ -102,33 +142,46 @@ def keep_records(cfg: Config, args: argparse.Namespace, timestamp: str) -> dict:
                 exp_name=cfg.get('name', Path(args.config).stem), config=cfg.pretty_text)
 
 
+def open_folder(cfg: Config, args: argparse.Namespace, dataset: Dataset,
+                writes: bool) -> tuple[logging.Logger, str, dict]:
+    """Make the run's folder with its records; (logger, timestamp of this start, checkpoints' meta data)."""
+    os.makedirs(cfg.work_dir, exist_ok=True)
+    timestamp = time.strftime('%Y%m%d_%H%M%S')
+    logger = get_root_logger(str(Path(cfg.work_dir) / f'{timestamp}.log'), cfg.get('log_level', 'INFO'))
+    meta = keep_records(cfg, args, timestamp) if writes else {}
+    meta.update(CLASSES=list(dataset.CLASSES), PALETTE=[list(colour) for colour in dataset.PALETTE])
+    logger.info(f'{meta.get("exp_name")}: seed {cfg.seed}, {len(dataset)} training items')
+    return logger, timestamp, meta
+
+
 @one_line_errors
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = resolved_config(args)
-    refuse_used_folder(cfg)
+    refuse_used_folder(cfg, args)
     check_settings(cfg)
     local_rank = join_processes(args.launcher)
     distributed = local_rank is not None
     if distributed and args.device == 'auto' and torch.cuda.is_available():
         torch.cuda.set_device(local_rank)
         args.device = f'cuda:{local_rank}'
+    notes, first = [], world()[0] == 0
+    if args.resume:
+        cfg.resume_from, notes = as_first_process(lambda: find_start(cfg, args))
+    if first and not args.no_checks:
+        check_data(cfg, not args.no_validate)
     torch.backends.cudnn.benchmark = bool(cfg.get('cudnn_benchmark')) and not args.deterministic
     set_random_seed(cfg.seed, args.deterministic)
     model = build_train_model(cfg)
     dataset = build_train_dataset(cfg.data)
+    check_classes(dataset, model.num_classes)
     if not cfg.get('resume_from'):
         model.init_weights()
-    os.makedirs(cfg.work_dir, exist_ok=True)
-    timestamp = time.strftime('%Y%m%d_%H%M%S')
-    logger = get_root_logger(str(Path(cfg.work_dir) / f'{timestamp}.log'), cfg.get('log_level', 'INFO'))
-    meta = keep_records(cfg, args, timestamp) if local_rank in (None, 0) else {}
-    meta.update(CLASSES=list(dataset.CLASSES), PALETTE=[list(colour) for colour in dataset.PALETTE])
-    logger.info(f'{meta.get("exp_name")}: seed {cfg.seed}, {len(dataset)} training items')
-    if getattr(dataset, 'note', None):
-        logger.info(dataset.note)
+    logger, timestamp, meta = open_folder(cfg, args, dataset, first)
+    for note in [*notes, *filter(None, [getattr(dataset, 'note', None)])]:
+        logger.info(note)
     train_segmentor(model, dataset, cfg, distributed, validate=not args.no_validate, timestamp=timestamp,
-                    meta=meta, device=args.device)
+                    meta=meta, device=args.device, rehearsal=not args.no_checks)
 
 
 if __name__ == '__main__':

@@ -21,6 +21,7 @@ from mmseg.core.hooks import (
     UDAVisualizationHook,
 )
 from mmseg.core.optimizer import build_optimizer
+from mmseg.core.rehearsal import rehearse
 from mmseg.core.runner import IterBasedRunner
 from mmseg.datasets import build_dataloader, build_dataset
 from mmseg.datasets.loader import BAD_IMAGE, build_train_loader
@@ -39,7 +40,7 @@ DEFAULT_LOG_INTERVAL = 50  # steps
 
 def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool = False,
                     validate: bool = False, timestamp: str | None = None, meta: dict | None = None,
-                    device: str | torch.device = 'auto') -> nn.Module:
+                    device: str | torch.device = 'auto', rehearsal: bool = True) -> nn.Module:
     """Train.
 
     Args:
@@ -53,12 +54,14 @@ def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool 
         timestamp: used in the names of the log files.
         meta: kept in the checkpoints.
         device: 'auto', 'cpu', 'cuda:0', …
+        rehearsal: first try one step, see ``rehearse``; it does not change the numbers.
 
     Returns:
         the trained model.
 
     Raises:
-        UserError: a mistake in the config or in the data.
+        UserError: a mistake in the config or in the data, or bad luck on the way.
+        Stopped: a signal ended it, see ``IterBasedRunner.run``.
     """
     check_settings(cfg)
     rank, world_size = world() if distributed else (0, 1)
@@ -77,6 +80,8 @@ def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool 
     loader = build_train_loader(dataset, data.get('samples_per_gpu', 1), data.get('workers_per_gpu', 0),
                                 runner.seed, rank, world_size, runner.iter, runner.max_iters,
                                 data.get('bad_image', 'stop'))
+    if rehearsal:
+        rehearse(runner, loader)
     runner.run(loader, cfg.get('workflow'))
     return model
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 import inspect
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from statistics import fmean
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from .errors import UserError
 
 LAUNCHERS = ('none', 'pytorch', 'slurm')
 DEFAULT_PORT = '29500'
+T = TypeVar('T')
 
 
 def join_processes(launcher: str = 'none') -> int | None:
@@ -64,6 +66,27 @@ def number_of_processes() -> int:
     """1 if torch.distributed is not running."""
     running = torch.distributed.is_available() and torch.distributed.is_initialized()
     return torch.distributed.get_world_size() if running else 1
+
+
+def as_first_process(find: Callable[[], T]) -> T:
+    """What ``find`` returns in the first process, in all; it is called in the first alone. All processes
+    call this together.
+
+    Raises:
+        UserError: that ``find`` raised; in all.
+    """
+    if number_of_processes() == 1:
+        return find()
+    found: list[Any] = [None, None]
+    if torch.distributed.get_rank() == 0:
+        try:
+            found[0] = find()
+        except UserError as error:
+            found[1] = str(error)
+    torch.distributed.broadcast_object_list(found)
+    if found[1] is not None:
+        raise UserError(found[1])
+    return found[0]
 
 
 def parallel(network: nn.Module, device: torch.device) -> DistributedDataParallel:
