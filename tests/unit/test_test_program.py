@@ -164,12 +164,27 @@ def test_sliding_takes_its_window_from_the_config():
     assert cfg.model.test_cfg == dict(mode='slide', crop_size=(512, 256), stride=(256, 128))
 
 
-def test_synthia_as_source_prints_its_means(call, run_dir):
+@pytest.mark.parametrize('train', [dict(type='UDADataset', source=dict(type='SynthiaDataset'), target={}),
+                                   dict(type='SynthiaDataset')])
+def test_synthia_as_source_prints_its_means(call, run_dir, train):
     cfg = Config.fromfile(str(run_dir / 'run.json'))
-    cfg.data.train = dict(type='UDADataset', source=dict(type='SynthiaDataset'), target={})
+    cfg.data.train = train
     cfg.dump(str(run_dir / 'synthia.json'))
     out = call(config='synthia.json')
     ious = [v for k, v in results(run_dir)[0]['scores'].items() if k.startswith('IoU.')]
-    kept = [v for c, v in enumerate(ious) if c not in (9, 14, 16) and v is not None]
-    assert f'mIoU16: {100 * np.mean(kept):.2f} %' in out and 'mIoU13: ' in out
+    for name, without in (('mIoU16', (9, 14, 16)), ('mIoU13', (3, 4, 5, 9, 14, 16))):
+        kept = [v for c, v in enumerate(ious) if c not in without and v is not None]
+        assert f'{name}: {100 * np.mean(kept):.2f} %' in out
     assert out.strip().splitlines()[-1].startswith('mIoU: ')
+
+
+@pytest.mark.parametrize('excluded, words', [(True, 'left out'), (False, 'kept')])
+def test_the_report_says_how_paired_source_images_were_treated(call, run_dir, excluded, words):
+    cfg = Config.fromfile(str(run_dir / 'run.json'))
+    cfg.data.train = dict(type='UDADataset', source=dict(type='CityscapesDataset'),
+                          target=dict(type='ConcatDataset', datasets=[dict(type='RainCityscapesDataset')]),
+                          exclude_paired_source=excluded)
+    cfg.dump(str(run_dir / 'rain.json'))
+    note = f'training: source images of the scenes of the target {words}'
+    assert note in call(config='rain.json')
+    assert results(run_dir)[0]['note'] == note

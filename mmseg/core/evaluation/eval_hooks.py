@@ -21,7 +21,7 @@ def class_subsets(cfg: Mapping) -> dict[str, Sequence[int]]:
     """Name -> class ids of the further means that a config's source domain calls for: mIoU16 and
     mIoU13 if it is SYNTHIA, which lacks some of the classes."""
     train = cfg.get('data', {}).get('train') or {}
-    source = train.get('source') or {} if isinstance(train, Mapping) else {}
+    source = train.get('source') or train if isinstance(train, Mapping) else {}
     is_synthia = isinstance(source, Mapping) and source.get('type') == 'SynthiaDataset'
     return dict(SYNTHIA_SUBSETS) if is_synthia else {}
 
