@@ -89,7 +89,7 @@ def test_from_the_download_to_the_submission(pair, streets, tmp_path, capsys, mo
     wanted = {'cityscapes_to_acdc': ['mIoU.fog', 'mIoU.night', 'mIoU.rain', 'mIoU.snow'],
               'cityscapes_to_foggyrain': ['mIoU.foggy', 'mIoU.rain'],
               'synthia_to_cityscapes': ['mIoU16', 'mIoU13']}.get(pair, [])
-    assert all(name in scores and f'{name}: ' in out for name in wanted)
+    assert all(0 <= scores[name] <= 1 and f'{name}: {100 * scores[name]:.2f} %' in out for name in wanted)
     if pair == 'cityscapes_to_foggyrain':
         assert 'source images of the scenes of the target kept' in out
     if submission:
