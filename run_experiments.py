@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import generate_experiment_cfgs, list_experiments, resolve
-from mmseg.utils import UserError, did_you_mean, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.launch import slots, train_all, training_command, visible_gpus
 from mmseg.utils.runs import (
@@ -50,7 +50,7 @@ OPTIONAL_KEYS = ('auto_resume', 'custom_hooks', 'deterministic', 'fp16', 'load_f
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group()
     what.add_argument('--exp', type=int, metavar='ID', help='all runs of this table')

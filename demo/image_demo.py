@@ -18,7 +18,7 @@ from tqdm import tqdm
 from mmseg.apis.inference import inference_segmentor, init_segmentor
 from mmseg.core.evaluation import get_palette
 from mmseg.core.visualization import Palette, draw_overlay, save_overlay
-from mmseg.utils import UserError, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.checkpoint import TEACHER_PREFIX
 from mmseg.utils.files import unused_path
 
@@ -28,7 +28,7 @@ DEFAULT_FPS = 25.0
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('img', help='an image, a folder of images, or a video')
     parser.add_argument('config', help='config file of the network, or of its training run')
     parser.add_argument('checkpoint', help='weights, a .pth file')

@@ -5,7 +5,6 @@ interrupted demo goes on where it was; ``make clean-demo`` starts afresh.
 """
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -15,7 +14,7 @@ from mmcv import Config
 from prettytable import PrettyTable
 
 from demo.steps import OUT, Step, run, run_together
-from mmseg.utils import UserError, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
 
 ROOT = Path(__file__).resolve().parent.parent
 STREETS = Path('data/streets')
@@ -93,7 +92,7 @@ def comparison(training_seconds: dict[str, float]) -> PrettyTable:
 
 @one_line_errors
 def main(argv: list[str] | None = None) -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(argv)
+    ArgumentParser(description=__doc__.splitlines()[0]).parse_args(argv)
     os.chdir(ROOT)
     names = METHODS.values()
     total = len(data_steps()) + 2 * len(names) + 1

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmseg.utils import UserError, did_you_mean, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.files import unused_path, write_bytes
 
 Curve = dict[int, float]  # iteration -> value
@@ -28,7 +28,7 @@ NO_VALUES = ('mode', 'epoch', 'iter')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('runs', nargs='+', help='folders of runs, or .log.json files')
     parser.add_argument('--keys', nargs='+', metavar='KEY', default=['mIoU'],
                         help='what to plot, one panel each (default: mIoU); an unknown key lists all')

@@ -9,7 +9,6 @@ again, and only those. Training refuses a cache whose settings or source files h
 """
 from __future__ import annotations
 
-import argparse
 import copy
 import os
 import shutil
@@ -24,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmseg.datasets import build_dataset
 from mmseg.datasets.image_cache import CachedImages
 from mmseg.datasets.preparation import run_all, working_in
-from mmseg.utils import UserError, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
 
 DEFAULT_FOLDER = 'data/cache'
@@ -91,7 +90,7 @@ def fill(dataset: Any, out: str, nproc: int) -> None:
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config', help='config file of a training')
     parser.add_argument('--out', metavar='DIR',
                         help=f"where to (default: the config's data.cache_dir, or {DEFAULT_FOLDER})")

@@ -8,7 +8,6 @@ probabilities of rare class sampling. The exit code is 1 if training would fail.
 """
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from mmseg.datasets.inspection import (
     splits_of,
     training_errors,
 )
-from mmseg.utils import UserError, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.files import write_bytes
 
@@ -97,9 +96,18 @@ def class_names(cfg: Config) -> Sequence[str]:
     return ()
 
 
+def refuse_arguments(plot: str | None, nproc: int) -> None:
+    if nproc < 1:
+        raise UserError(f'--nproc {nproc}: at least 1')
+    if plot and not plot.endswith('.png'):
+        raise UserError(f"--plot '{plot}' must end in .png")
+    if plot and Path(plot).exists():
+        raise UserError(f"--plot '{plot}' exists: name another file")
+
+
 @one_line_errors
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config', help='config file of a training')
     parser.add_argument('--quick', action='store_true', help='open only a few files of each data set')
     parser.add_argument('--plot', metavar='FILE.png', help='draw the probabilities of the rare classes')
@@ -107,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--options', '--cfg-options', nargs='+', metavar='KEY=VALUE', dest='options',
                         help='change the config, e.g. data.train.data_root=/data/mine')
     args = parser.parse_args(argv)
+    refuse_arguments(args.plot, args.nproc)
     cfg = load_config(args.config, parse_options(args.options))
     if not (cfg.get('data') or {}).get('train'):
         raise UserError(f"the config '{args.config}' has no data.train")
@@ -123,7 +132,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_sampling(cfg, classes, args.plot)
     count = len(whole) + sum(len(found.errors) for found in findings)
     print(f'\n{count} errors: training would fail' if count else '\nready for training')
-    return 1 if count else 0
+    if count:
+        raise UserError(f"the data of '{args.config}' has {count} faults, which are told above")
 
 
 if __name__ == '__main__':

@@ -6,7 +6,6 @@ Every fault is printed with its file; the exit code is 1 if there is any.
 """
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +13,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.datasets.submission import BENCHMARKS, check_submission
-from mmseg.utils import one_line_errors
+from mmseg.utils import ArgumentParser, one_line_errors
 
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('kind', choices=sorted(BENCHMARKS), help='the benchmark')
     parser.add_argument('zip', help='the submission')
     parser.add_argument('--images', required=True, metavar='DIR', help='folder of the test images')

@@ -22,17 +22,18 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.apis.inference import init_segmentor
-from mmseg.utils import UserError, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.checkpoint import TEACHER_PREFIX
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.files import write_bytes
 
+OLDEST_OPSET = 18  # torch writes no older one
 # Of the largest logit; float32 in another order of operations stays far below.
 TOLERANCE = 1e-3
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('out', help='file to write, .onnx')
@@ -50,6 +51,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args.size = tuple(map(int, size.groups()))
     if not args.out.endswith('.onnx'):
         raise UserError(f"'{args.out}' must end in .onnx")
+    if args.opset < OLDEST_OPSET:
+        raise UserError(f'--opset {args.opset}: at least {OLDEST_OPSET}')
     if Path(args.out).exists():
         raise UserError(f"'{args.out}' exists: name another file")
     return args

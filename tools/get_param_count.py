@@ -21,8 +21,9 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.models import build_segmentor
-from mmseg.utils import UserError, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config import load_config
+from mmseg.utils.config_check import needed
 
 HEADER = ('network', 'encoder (M)', 'decoder (M)', 'together (M)', 'GMACs')
 
@@ -41,7 +42,7 @@ class Count:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('configs', nargs='*', metavar='CONFIG', help='config files')
     parser.add_argument('--exp', type=int, metavar='ID',
                         help='the networks of this experiment (run_experiments.py --list)')
@@ -82,7 +83,8 @@ def count(model_cfg: Mapping[str, Any], height: int, width: int) -> Count:
 
 
 def named_models(args: argparse.Namespace) -> list[tuple[str, Mapping[str, Any]]]:
-    models = [(Path(path).stem, load_config(path).model) for path in args.configs]
+    models = [(Path(path).stem, needed(load_config(path), 'model', f"the network of '{path}'"))
+              for path in args.configs]
     if args.exp is not None:
         from experiments import generate_experiment_cfgs, resolve
         by_name = {cfg['name_architecture']: cfg for cfg in generate_experiment_cfgs(args.exp)}

@@ -35,7 +35,7 @@ from mmseg.datasets.synthetic.overlay import (
     add_fog,
     add_rain,
 )
-from mmseg.utils import UserError, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
 
 SITE = 'of https://www.cityscapes-dataset.com'
 SUFFIX, SKY, FIXED_POINT = '_leftImg8bit.png', 23, 256
@@ -182,7 +182,7 @@ def find_scenes(args: argparse.Namespace) -> list[str]:
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('root', help='the data root of Cityscapes')
     parser.add_argument('--weather', choices=['foggy', 'rain'], required=True)
     parser.add_argument('--split', default='train', help='train (default), val or test')

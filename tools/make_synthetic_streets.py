@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.datasets.synthetic import write_streets
 from mmseg.datasets.synthetic.layouts import LAYOUTS, write_layout
-from mmseg.utils import UserError, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -28,7 +28,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('out', help='folder to write to; a run that was cut off goes on')
     parser.add_argument('--train', type=int, default=400, help='training images of each domain')
     parser.add_argument('--val', type=int, default=60, help='validation images of each domain')

@@ -12,12 +12,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmseg.utils import UserError, did_you_mean, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config', help='.py or .json')
     parser.add_argument('--options', '--cfg-options', nargs='+', metavar='KEY=VALUE', dest='options',
                         help='change the config, e.g. runner.max_iters=10')

@@ -19,7 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmseg.utils import UserError, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.checkpoint import (
     STUDENT_PREFIX,
     TEACHER_PREFIX,
@@ -38,7 +38,7 @@ HASH_DIGITS = 8
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('checkpoint', help='of a training, or plain weights')
     parser.add_argument('out', help="file to write, .pth or .safetensors; its hash is put into its name")
     parser.add_argument('--teacher', action='store_true',

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments import generate_experiment_cfgs, resolve
-from mmseg.utils import UserError, did_you_mean, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.files import write_bytes
 from mmseg.utils.runs import DONE, as_text, read, state_of
@@ -40,7 +40,7 @@ class Score(NamedTuple):
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--exp', type=int, required=True, metavar='ID', help='of run_experiments.py --list')
     parser.add_argument('--metric', default='mIoU', help='score in the logs (default: mIoU)')
     parser.add_argument('--best', action='store_true', help='the best evaluation of each run, not the last: '

@@ -29,7 +29,7 @@ from mmseg.apis.test import TestOutcome, gathered_predictions, run_test, world
 from mmseg.core.evaluation import class_subsets, further_means
 from mmseg.datasets import build_dataloader, build_dataset, leaf_configs
 from mmseg.datasets.submission import BENCHMARKS
-from mmseg.utils import UserError, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.checkpoint import TEACHER_PREFIX
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.distributed import LAUNCHERS, join_processes
@@ -43,7 +43,7 @@ EVAL_OPTIONS = ('imgfile_prefix', 'to_label_id')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config', help='config file of the training run or of the network')
     parser.add_argument('checkpoint', help='weights, a .pth file')
     parser.add_argument('--eval', nargs='+', metavar='METRIC', help='mIoU (default), mDice, mFscore')
@@ -77,6 +77,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
                         help='needed for slurm only; torchrun is recognised')
     args = parser.parse_args(argv)
+    args.eval_options = parse_options(args.eval_options)
     refuse_contradictions(args)
     return args
 
@@ -96,6 +97,8 @@ def refuse_contradictions(args: argparse.Namespace) -> None:
                         'every pixel')
     if not 0 <= args.invalid_below <= 1:
         raise UserError(f'--invalid-below {args.invalid_below} is no probability (0 to 1)')
+    if not 0 <= args.opacity <= 1:
+        raise UserError(f'--opacity {args.opacity} must lie between 0 and 1')
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f"--out '{args.out}' must end in .pkl")
 
@@ -106,7 +109,7 @@ def eval_options(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         UserError: an option that does not exist.
     """
-    options = parse_options(args.eval_options)
+    options = dict(args.eval_options)
     for key in options:
         if key not in EVAL_OPTIONS:
             raise UserError(f"unknown --eval-options key '{key}': known are {', '.join(EVAL_OPTIONS)}")

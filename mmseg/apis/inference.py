@@ -20,6 +20,7 @@ from mmseg.models import build_segmentor
 from mmseg.utils import UserError, get_root_logger
 from mmseg.utils.checkpoint import load_file, load_segmentor_weights
 from mmseg.utils.config import load_config
+from mmseg.utils.config_check import needed
 from mmseg.utils.legacy import without_pretrained
 
 from .test import device_of, evaluating
@@ -63,7 +64,7 @@ def init_segmentor(config: str | Config, checkpoint: str | None = None,
     """
     device = choose_device(device)
     cfg = load_config(config)
-    model = build_segmentor(without_pretrained(cfg.model))
+    model = build_segmentor(without_pretrained(needed(cfg, 'model', 'a network')))
     meta: Mapping[str, Any] = {}
     if checkpoint is not None:
         loaded = load_file(checkpoint)

@@ -26,7 +26,8 @@ def build_optimizer(model: nn.Module, cfg: dict) -> torch.optim.Optimizer:
         raise UserError(f"unknown optimizer type '{kind}': {did_you_mean(kind, OPTIMIZERS.module_dict)}")
     try:
         optimizer = mmcv_build_optimizer(model, dict(cfg))
-    except (TypeError, ValueError) as error:
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
+            ValueError) as error:
         raise UserError(f'optimizer {dict(cfg)}: {error}') from error
     groups: dict[tuple, dict] = {}
     for group in optimizer.param_groups:

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from mmseg.utils import UserError
+from mmseg.utils import ArgumentParser, UserError
 
 from .class_stats import Stats, label_stats, write_class_stats
 from .files import atomic_file, find_files, write_text
@@ -159,7 +159,7 @@ def png_size(path: str) -> tuple[int, int]:
 
 def parse_args(document: str, argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line of a converter: root, out_dir, nproc."""
-    parser = argparse.ArgumentParser(description=document.split('\n')[0])
+    parser = ArgumentParser(description=document.split('\n')[0])
     parser.add_argument('root', help='the data root, where the archives were unpacked')
     parser.add_argument('-o', '--out-dir', help='folder of the statistics (default: below the data root)')
     parser.add_argument('--nproc', type=int, default=4, help='processes (default: %(default)s)')

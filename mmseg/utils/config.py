@@ -10,6 +10,7 @@ from typing import Any
 
 from mmcv import Config, ConfigDict
 
+from .config_check import check_config
 from .errors import UserError
 from .legacy import update_legacy_cfg
 
@@ -25,7 +26,8 @@ def load_config(path: str | os.PathLike | Config, options: Mapping[str, Any] | N
         options: dotted key -> value, e.g. ``{'data.workers_per_gpu': 0}``, put over it.
 
     Raises:
-        UserError: the file is missing, has a mistake in it, or an option does not fit.
+        UserError: the file is missing, has a mistake in it, an option does not fit, or one of its own keys
+            has a value of the wrong kind.
     """
     cfg = path if isinstance(path, Config) else _read(path)
     if options:
@@ -36,6 +38,7 @@ def load_config(path: str | os.PathLike | Config, options: Mapping[str, Any] | N
         # AttributeError: mmcv asks a number for what only a dict has
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
             raise UserError(f'the options {dict(options)} do not fit the config: {error}') from error
+    check_config(cfg._cfg_dict)
     return update_legacy_cfg(cfg)
 
 

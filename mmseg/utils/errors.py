@@ -5,13 +5,17 @@ else is a programming error and keeps its traceback.
 """
 from __future__ import annotations
 
+import argparse
 import errno
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from typing import NoReturn
 
 EXIT_CODE = 1
+TRACEBACK = 'MMSEG_TRACEBACK'
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -38,21 +42,23 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def one_line_errors(main: Callable[..., int | None]) -> Callable[..., None]:
-    """Decorate a program's main function: a UserError, or a full disk, ends it with one line and exit
-    code 1."""
+    """Decorate a program's main function: a UserError, or a file that the system refuses, ends it with one
+    line and exit code 1. With MMSEG_TRACEBACK=1 in the environment it ends with the traceback."""
 
     @functools.wraps(main)
     def wrapper(*args, **kwargs) -> None:
         try:
             code = main(*args, **kwargs)
         except UserError as error:
+            if os.environ.get(TRACEBACK):
+                raise
             sys.stderr.write(f'error: {error}\n')
             sys.exit(EXIT_CODE)
         except OSError as error:
-            if error.errno not in FULL_DISK:
+            line = _refused_file(error)
+            if line is None or os.environ.get(TRACEBACK):
                 raise
-            what = f" '{error.filename}'" if error.filename else ''
-            sys.stderr.write(f'error: cannot write{what}: {error.strerror}; make room, then go on\n')
+            sys.stderr.write(f'error: {line}\n')
             sys.exit(EXIT_CODE)
         except KeyboardInterrupt:
             sys.stderr.write('interrupted\n')
@@ -60,3 +66,18 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., None]:
         sys.exit(code or 0)
 
     return wrapper
+
+
+def _refused_file(error: OSError) -> str | None:
+    """The system's refusal of a file in one line; None if it is about no file."""
+    name = f" '{error.filename}'" if error.filename else ''
+    if error.errno in FULL_DISK:
+        return f'cannot write{name}: {error.strerror}; make room, then go on'
+    return f'cannot use{name}: {error.strerror}' if name else None
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """Tells a mistake on the command line in one line, too; exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f'error: {message} (--help explains the arguments)\n')

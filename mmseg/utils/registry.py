@@ -38,13 +38,21 @@ def build_from_cfg(cfg: dict, registry: Registry, default_args: dict | None = No
         default_args: arguments used where ``cfg`` has none.
 
     Raises:
-        UserError: no or unknown ``type``, an unknown or a missing key.
+        UserError: no or unknown ``type``, an unknown or a missing key, or values with which it cannot be
+            built.
     """
     obj = find_type({**(default_args or {}), **cfg} if isinstance(cfg, dict) else cfg, registry)
     kwargs = {**copy.deepcopy(default_args or {}), **copy.deepcopy(dict(cfg))}
     kwargs.pop('type')
-    _check_call(obj, kwargs, f"{registry.name} '{obj.__name__}'")
-    return obj(**kwargs)
+    where = f"{registry.name} '{obj.__name__}'"
+    _check_call(obj, kwargs, where)
+    try:
+        return obj(**kwargs)
+    # what a constructor raises for a value it cannot use; MMSEG_TRACEBACK=1 shows where
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
+            ValueError) as error:
+        raise UserError(f'{where} cannot be built with these settings '
+                        f'({type(error).__name__}: {error})') from error
 
 
 def find_type(cfg: dict, registry: Registry) -> Any:

@@ -8,7 +8,6 @@ in rare_class_sampling.stats_dir.
 """
 from __future__ import annotations
 
-import argparse
 import os.path as osp
 import sys
 from functools import partial
@@ -21,7 +20,7 @@ from mmseg.datasets.class_stats import label_stats
 from mmseg.datasets.files import find_files, require_dir
 from mmseg.datasets.pipelines.loading import check_label_values, read_label, rename_labels
 from mmseg.datasets.preparation import run_all, save_stats
-from mmseg.utils import UserError, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
 
 LABEL_DIRS = ('day/labels', 'trainannot')
 
@@ -46,7 +45,7 @@ def find_label_dir(root: str, wanted: str | None) -> str:
 
 @one_line_errors
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('camvid_path', help='the data root')
     parser.add_argument('--label-dir', help=f'folder of the labels (default: {" or ".join(LABEL_DIRS)})')
     parser.add_argument('-o', '--out-dir', help='folder of the statistics (default: the data root)')

@@ -38,7 +38,7 @@ from mmseg.datasets.preparation import (
     working_in,
     write_label,
 )
-from mmseg.utils import UserError, one_line_errors
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
 
 SOURCES = ('_labelIds.png', '_polygons.json')
 OUTPUT = '_labelTrainIds.png'
@@ -155,7 +155,7 @@ def warn_of_missing_images(root: str, gt_dir: str, stems: list[str]) -> None:
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('cityscapes_path', help='the data root, which holds gtFine')
     parser.add_argument('--gt-dir', default='gtFine', help='folder of the labels (default: %(default)s)')
     parser.add_argument('-o', '--out-dir',

@@ -1,0 +1,91 @@
+"""The kinds of value that a config's own keys take. What is inside a network, a data set or a transform is
+checked where that is built."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from .errors import UserError
+
+LARGEST_SEED = 2 ** 32 - 1
+
+
+class Kind(NamedTuple):
+    """Of values: what a message calls it, and the test."""
+
+    name: str
+    holds: Callable[[Any], bool]
+
+
+def _whole(low: int, high: float = float('inf'), name: str = '') -> Kind:
+    def holds(value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    return Kind(name or f'a whole number from {low} on', holds)
+
+
+def _or_none(kind: Kind) -> Kind:
+    return Kind(f'{kind.name} or None', lambda value: value is None or kind.holds(value))
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _is_data_set(value: Any) -> bool:
+    return isinstance(value, Mapping) or (_is_list(value) and all(map(_is_data_set, value)))
+
+
+DICT = Kind('a dict', lambda value: isinstance(value, Mapping))
+DICTS = Kind('a list of dicts', lambda value: _is_list(value) and all(map(DICT.holds, value)))
+TEXT = Kind('text', lambda value: isinstance(value, str))
+NAME = Kind("a name (text without '/')", lambda value: isinstance(value, str) and bool(value.strip())
+            and not set(value) & set('/\0'))
+DATA_SET = Kind('the config of a data set (a dict) or a list of them', _is_data_set)
+COUNT, NUMBER = _whole(1), _whole(0)
+
+KINDS: dict[str, Kind] = {
+    'model': DICT, 'data': DICT, 'uda': _or_none(DICT), 'optimizer': DICT, 'lr_config': DICT, 'runner': DICT,
+    'optimizer_config': _or_none(DICT), 'optimizer_config.grad_clip': _or_none(DICT),
+    'data.train': DATA_SET, 'data.val': DATA_SET, 'data.test': DATA_SET,
+    'data.samples_per_gpu': COUNT, 'data.workers_per_gpu': NUMBER,
+    'runner.max_iters': COUNT, 'n_gpus': COUNT,
+    'checkpoint_config': _or_none(DICT), 'checkpoint_config.interval': COUNT,
+    'checkpoint_config.max_keep_ckpts': _whole(-1),
+    'evaluation': _or_none(DICT), 'evaluation.interval': COUNT,
+    'log_config': _or_none(DICT), 'log_config.interval': COUNT, 'log_config.hooks': DICTS,
+    'custom_hooks': _or_none(DICTS), 'name': NAME, 'work_dir': _or_none(TEXT),
+    'load_from': _or_none(TEXT), 'resume_from': _or_none(TEXT),
+    'seed': _or_none(_whole(0, LARGEST_SEED, f'a whole number from 0 to {LARGEST_SEED}')),
+}
+
+
+def check_config(cfg: Mapping) -> None:
+    """
+    Raises:
+        UserError: the value of a key is of the wrong kind; names it.
+    """
+    for dotted, kind in KINDS.items():
+        node: Any = cfg
+        for part in dotted.split('.'):
+            if not isinstance(node, Mapping) or part not in node:
+                break
+            node = node[part]
+        else:
+            if not kind.holds(node):
+                raise UserError(f'config: {dotted} is {_short(node)}, expected {kind.name}')
+
+
+def _short(value: Any, most: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= most else f'{text[:most]}…'
+
+
+def needed(cfg: Mapping, key: str, what: str) -> Any:
+    """``cfg[key]``.
+
+    Raises:
+        UserError: there is no such key; ``what`` needs it.
+    """
+    if key not in cfg:
+        raise UserError(f"the config has no key '{key}', which {what} needs")
+    return cfg[key]
