@@ -103,7 +103,9 @@ def check_settings(cfg: Mapping) -> None:
         find_type(hook, HOOKS)
     evaluation_keys = accepted_keys(EvalHook) - {'dataloader', 'class_subsets'}
     check_keys(cfg.get('evaluation') or {}, evaluation_keys, 'evaluation')
-    clipping = (cfg.get('optimizer_config') or {}).get('grad_clip') or {}
+    step = cfg.get('optimizer_config') or {}
+    check_keys(step, {'type', 'grad_clip', 'nonfinite'}, 'optimizer_config')
+    clipping = step.get('grad_clip') or {}
     check_keys(clipping, accepted_keys(clip_grad_norm_) - {'parameters'}, 'optimizer_config.grad_clip')
 
 
@@ -133,7 +135,11 @@ def _build_runner(model: nn.Module, cfg: Mapping, device: torch.device,
     optimizer = build_optimizer(model, cfg['optimizer'])
     return IterBasedRunner(model, optimizer, cfg['work_dir'], get_root_logger(),
                            settings['max_iters'], device, seed=cfg.get('seed') or 0,
-                           grad_clip=(cfg.get('optimizer_config') or {}).get('grad_clip'), meta=meta)
+                           meta=meta, **_step_settings(cfg))
+
+
+def _step_settings(cfg: Mapping) -> dict[str, Any]:
+    return {key: value for key, value in (cfg.get('optimizer_config') or {}).items() if key != 'type'}
 
 
 def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validate: bool,

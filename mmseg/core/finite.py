@@ -44,11 +44,11 @@ class FirstBadStep:
 
 
 def bad_parameter(model: nn.Module) -> str | None:
-    """The name of a parameter with a NaN or an infinity in it, or None."""
-    named = list(model.named_parameters())
+    """The name of a weight (a parameter, or a running statistic) with a NaN or an infinity in it, or None."""
+    named = [(name, value) for name, value in model.state_dict().items() if value.is_floating_point()]
     if not named:
         return None
-    finite = torch.stack([parameter.detach().isfinite().all() for _, parameter in named]).tolist()
+    finite = torch.stack([value.detach().isfinite().all() for _, value in named]).tolist()
     return next((name for (name, _), good in zip(named, finite) if not good), None)
 
 

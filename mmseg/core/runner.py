@@ -18,7 +18,7 @@ from mmseg.utils import UserError, derive_seed, set_random_seed
 from mmseg.utils.checkpoint import load_file, load_weights, save_checkpoint, state_dict_of
 from mmseg.utils.checkpoint_files import point_to, remove_temporaries
 
-from .failure_dump import refuse_bad_step
+from .failure_dump import refuse_bad_step, sample_names
 from .finite import FirstBadStep, bad_parameter
 from .hooks.checkpoint_hook import CheckpointHook
 from .log_buffer import TensorLogBuffer
@@ -46,18 +46,18 @@ class IterBasedRunner(BaseRunner):
         model: has ``train_step(data_batch, optimizer)`` and lies on ``device``. If the step returns
             'loss', its backward pass and the update are done here; otherwise the model did them.
         seed: of the run.
-        grad_clip: see ``OptimizerStep``.
+        grad_clip, nonfinite: see ``OptimizerStep``.
         others: as of mmcv's ``BaseRunner``.
     """
 
     def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, work_dir: str, logger,
                  max_iters: int, device: torch.device, seed: int = 0, grad_clip: dict | None = None,
-                 meta: dict | None = None):
+                 nonfinite: str = 'stop', meta: dict | None = None):
         super().__init__(model, optimizer=optimizer, work_dir=work_dir, logger=logger, meta=meta or {},
                          max_iters=max_iters)
         self.device, self.seed = device, seed
         self.log_buffer = TensorLogBuffer()
-        self.optimizer_step = OptimizerStep(optimizer, grad_clip)
+        self.optimizer_step = OptimizerStep(optimizer, grad_clip, nonfinite)
         self.first_bad_step = FirstBadStep()
         self.saved: tuple[int, str] | None = None
         self._in_step = False
@@ -109,13 +109,25 @@ class IterBasedRunner(BaseRunner):
             self.optimizer_step.begin()
             self.optimizer_step.backward(outputs['loss'])
             outputs['log_vars'].update(self.optimizer_step.finish())
-        self.first_bad_step.note(self.iter, outputs['log_vars'])
+        if self.optimizer_step.nonfinite == 'stop':
+            self.first_bad_step.note(self.iter, outputs['log_vars'])
+        elif outputs['log_vars']['skipped']:
+            self._tell_skipped(batch, outputs['log_vars'])
         self.log_buffer.update(outputs['log_vars'], outputs['num_samples'])
         self.batch, self.outputs = batch, outputs
         with self._updated():
             self.call_hook('after_train_iter')
         self._inner_iter += 1
         self._iter += 1
+
+    def _tell_skipped(self, batch: Any, log_vars: dict) -> None:
+        """Report a step that made no update, and keep its values out of the means of the log."""
+        self.meta['skipped_steps'] = self.meta.get('skipped_steps', 0) + 1
+        self.logger.warning(
+            f'step {self.iter} left out, a gradient is no finite number ({self.meta["skipped_steps"]} such '
+            f'steps so far); its samples: {", ".join(sample_names(batch))}')
+        for name in [name for name in log_vars if name != 'skipped']:
+            del log_vars[name]
 
     def seed_step(self) -> None:
         """Set the random states that the next step starts from."""
@@ -210,7 +222,7 @@ class IterBasedRunner(BaseRunner):
             self.model.load_training_state(self._own_state(checkpoint) or {'local_iter': meta['iter']})
         self._iter = self._inner_iter = int(meta['iter'])
         self.meta.setdefault('hook_msgs', {}).update(meta.get('hook_msgs') or {})
-        self.meta['replaced_samples'] = meta.get('replaced_samples', 0)
+        self.meta.update({key: meta.get(key, 0) for key in ('replaced_samples', 'skipped_steps')})
         self.logger.info(f"resumed from '{path}' after step {self.iter}")
 
     def _own_state(self, checkpoint: dict) -> dict | None:
