@@ -18,6 +18,7 @@ import argparse
 import ast
 import inspect
 import json
+import signal
 import subprocess
 import sys
 import traceback
@@ -35,7 +36,7 @@ from mmseg.utils.runs import (
     DONE,
     NEW,
     Run,
-    find_checkpoint,
+    can_go_on,
     find_kept_config,
     held,
     placed,
@@ -114,14 +115,16 @@ def plan(args: argparse.Namespace) -> list[Run]:
     pairs = selected_configs(args)
     if args.resume:
         kept = read(find_kept_config(args.resume))
-        checkpoint = find_checkpoint(args.resume)
+        if not can_go_on(args.resume):
+            raise UserError(f"--resume: '{args.resume}' has no checkpoint (latest.pth or iter_*.pth) yet: "
+                            'start the run anew with --exp or --config')
         pairs = [pair for pair in pairs if pair[0]['name'] == kept.get('name', pair[0]['name'])]
         if not pairs:
             raise UserError(f"--resume: the run in '{args.resume}' is '{kept['name']}', which is not "
                             'what --exp or --config describes')
         cfg, base = pairs[0]
         cfg = {**changed(cfg, args), 'work_dir': str(args.resume)}
-        return [Run(cfg, base, args.resume, checkpoint, BEGUN)]
+        return [Run(cfg, base, args.resume, BEGUN)]
     return [placed(changed(cfg, args), base, group_of(args), args.rerun) for cfg, base in pairs]
 
 
@@ -212,21 +215,9 @@ def print_plan(runs: list[Run]) -> None:
         print('\n'.join(differences(run.base, run.cfg)) or '(none)', end='\n\n')
 
 
-def data_fault(cfg: dict) -> str | None:
-    """The first fault of a config's data that a quick look finds, and how many there are."""
-    from mmseg.datasets.inspection import quick_errors
-    faults = quick_errors(Config(cfg))
-    if not faults:
-        return None
-    return f'{faults[0]} (faults in the data: {len(faults)}; tools/check_dataset.py tells them all)'
-
-
 def train(run: Run) -> str | None:
     """Train in this process; returns in one line why it failed, None if it did not."""
     try:
-        fault = data_fault(run.cfg)
-        if fault:
-            return fault
         config = write_config(run)
         with held(run.work_dir):
             code = _trained(run, config)
@@ -237,15 +228,20 @@ def train(run: Run) -> str | None:
     except Exception as error:
         traceback.print_exc()
         return ' '.join(f'{type(error).__name__}: {error}'.split())
+    return ended(code)
+
+
+def ended(code: int | str | None) -> str | None:
+    """Why a training that ended with this exit code is not finished."""
+    if isinstance(code, int) and code > 128:  # as shells count signals
+        return f'stopped by {signal.Signals(code - 128).name}; the same command goes on'
     return f'exit code {code}' if code else None
 
 
 def _trained(run: Run, config: Path) -> int | None:
     if run.devices > 1 and visible_gpus():
-        return subprocess.run(training_command(config, run.devices, run.resume_from), check=False).returncode
-    argv = [str(config)]
-    if run.resume_from is not None:
-        argv += ['--resume-from', str(run.resume_from)]
+        return subprocess.run(training_command(config, run.devices), check=False).returncode
+    argv = [str(config), *(['--resume', 'auto'] if run.state == BEGUN else [])]
     # it needs the whole package, which --list and --dry-run do not
     from tools import train as program
     return inspect.unwrap(program.main)(argv)

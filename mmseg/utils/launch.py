@@ -141,11 +141,12 @@ def _speak_to(path: Path) -> None:
     os.close(file)
 
 
-def training_command(config: Path, devices: int, resume_from: Path | None = None) -> list[str]:
-    """The command line that trains the run of a kept config, with torchrun for several devices."""
+def training_command(config: Path, devices: int) -> list[str]:
+    """The command line that trains the run of a kept config, from its latest checkpoint on if there is one;
+    with torchrun for several devices."""
     program = str(Path(__file__).resolve().parents[2] / 'tools' / 'train.py')
-    resume = [] if resume_from is None else ['--resume-from', str(resume_from)]
+    command = [program, str(config), '--resume', 'auto']
     if devices == 1:
-        return [sys.executable, program, str(config), *resume]
+        return [sys.executable, *command]
     return [sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={devices}',
-            program, str(config), '--launcher', 'pytorch', *resume]
+            *command, '--launcher', 'pytorch']

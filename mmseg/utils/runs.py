@@ -31,14 +31,13 @@ NEW, BEGUN, BUSY, DONE = 'new', 'begun', 'busy', 'done'
 class Run:
     """One training: its whole config, the config it is a difference from, where it works.
 
-    ``state`` is NEW, BEGUN (goes on from ``resume_from``), BUSY (another process trains it, or it waits in
+    ``state`` is NEW, BEGUN (goes on from its latest checkpoint), BUSY (another process trains it, or it waits in
     a queue) or DONE.
     """
 
     cfg: dict[str, Any]
     base: dict[str, Any]
     work_dir: Path
-    resume_from: Path | None = None
     state: str = NEW
 
     @property
@@ -89,19 +88,8 @@ def checkpoints(folder: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def find_checkpoint(folder: Path) -> Path:
-    """Where the run of a folder goes on."""
-    latest = folder / 'latest.pth'
-    if latest.is_file():
-        return latest
-    saved = checkpoints(folder)
-    if not saved:
-        raise UserError(f"--resume: '{folder}' has no checkpoint (latest.pth or iter_*.pth) yet: "
-                        'start the run anew with --exp or --config')
-    return list(saved.values())[-1]
-
-
 def can_go_on(folder: Path) -> bool:
+    """Whether the folder has a checkpoint."""
     return (folder / 'latest.pth').is_file() or bool(checkpoints(folder))
 
 
@@ -141,8 +129,7 @@ def placed(cfg: dict, base: dict, group: Path, rerun: bool = False) -> Run:
     earlier = {} if rerun else earlier_runs(group, cfg)
     for state in (DONE, BUSY, BEGUN):
         for folder in (folder for folder, found in earlier.items() if found == state):
-            start = find_checkpoint(folder) if state == BEGUN else None
-            return Run({**cfg, 'work_dir': str(folder)}, base, folder, start, state)
+            return Run({**cfg, 'work_dir': str(folder)}, base, folder, state)
     folder = group / unique_name(cfg['name'])
     return Run({**cfg, 'work_dir': str(folder)}, base, folder)
 

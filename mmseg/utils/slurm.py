@@ -11,7 +11,7 @@ from typing import Any
 from .errors import UserError
 from .files import write_bytes
 from .launch import training_command
-from .runs import SLURM_JOB, Run, can_go_on, find_checkpoint, held, write_config
+from .runs import SLURM_JOB, Run, held, write_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DAY = 24 * 60  # minutes
@@ -40,9 +40,8 @@ class TrainingJob:
             RuntimeError: the training failed; its last words are in the job's log.
         """
         folder = self.config.parent
-        start = find_checkpoint(folder) if can_go_on(folder) else None
         with held(folder):
-            child = subprocess.Popen(training_command(self.config, self.devices, start), cwd=self.directory)
+            child = subprocess.Popen(training_command(self.config, self.devices), cwd=self.directory)
             self._pid = child.pid
             self._wait()
             code = child.wait()

@@ -108,7 +108,7 @@ def test_the_array_needs_submitit(experiment, run_program, monkeypatch):
 
 def test_training_command_starts_one_process_per_device(tmp_path):
     from mmseg.utils.launch import training_command
-    command = training_command(tmp_path / 'a.json', 2, tmp_path / 'latest.pth')
+    command = training_command(tmp_path / 'a.json', 2)
     asked = subprocess.run([*command[:3], '--help'], capture_output=True, text=True, check=True).stdout
     assert '--nproc-per-node' in asked and '--nproc_per_node=2' in command
-    assert command[-4:] == ['--launcher', 'pytorch', '--resume-from', str(tmp_path / 'latest.pth')]
+    assert command[-4:] == ['--resume', 'auto', '--launcher', 'pytorch']

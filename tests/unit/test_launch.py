@@ -29,7 +29,6 @@ def test_a_run_is_known_by_its_config(tmp_path):
     (first.work_dir / 'iter_4.pth').write_bytes(b'')
     again = placed(CFG, {}, tmp_path)
     assert (again.state, again.work_dir) == (BEGUN, first.work_dir)
-    assert again.resume_from == first.work_dir / 'iter_4.pth'
     assert again.cfg['work_dir'] == str(first.work_dir)
     assert placed({**CFG, 'seed': 1}, {}, tmp_path).state == NEW
     assert placed(CFG, {}, tmp_path, rerun=True).state == NEW

@@ -37,7 +37,6 @@ def trained(monkeypatch):
         return [begun(run) or train(run) for run in runs]
 
     monkeypatch.setattr(run_experiments, 'train_all', train_here)
-    monkeypatch.setattr(run_experiments, 'data_fault', lambda cfg: None)
     return program
 
 
@@ -108,7 +107,7 @@ def test_resume_goes_on_in_the_same_folder(run, tmp_path, trained):
     before = sorted(folder.iterdir())
     assert run('--resume', folder)[0] == 0
     config = folder / f'{folder.name}.json'
-    assert trained.calls[-1] == [str(config), '--resume-from', str(folder / 'latest.pth')]
+    assert trained.calls[-1] == [str(config), '--resume', 'auto']
     assert sorted(folder.iterdir()) == before
     assert json.loads(config.read_text())['seed'] == 5
 
@@ -180,6 +179,11 @@ def test_data_roots_below_a_folder_move():
     assert run_experiments.with_data_root(cfg, 'data/a=/x') == dict(
         data_root='/x', data=dict(val=[dict(data_root='/x/b')], test=(dict(
             data_root='data/ab'),)))
+
+
+def test_the_end_of_a_training_in_words():
+    assert run_experiments.ended(0) is None and run_experiments.ended(3) == 'exit code 3'
+    assert run_experiments.ended(143) == 'stopped by SIGTERM; the same command goes on'
 
 
 def test_differences():
