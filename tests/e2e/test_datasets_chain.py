@@ -36,7 +36,7 @@ def streets(tmp_path_factory):
     root = tmp_path_factory.mktemp('data')
     write_streets(root, train=4, val=4, test=4, size=SIZE, nproc=1, progress=False)
     for kind in ('gta', 'synthia', 'darkzurich', 'foggy', 'rain'):
-        write_layout(kind, root, train=2, val=1, size=SIZE, patterns=1)
+        write_layout(kind, root, train=2, val=1, test=3, size=SIZE, patterns=1)
     cityscapes = root / 'cityscapes/leftImg8bit'
     shutil.copytree(cityscapes / 'val', cityscapes / 'test')
     return root
@@ -117,7 +117,7 @@ def in_two_processes(folder: Path, *words) -> list[str]:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(300)
     assert [process.exitcode for process in processes] == [0, 0]
     return [(folder / f'out{rank}').read_text() for rank in range(2)]
 
