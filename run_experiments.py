@@ -29,6 +29,7 @@ from typing import Any
 from experiments import generate_experiment_cfgs, list_experiments, resolve
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options
+from mmseg.utils.errors import positive
 from mmseg.utils.launch import slots, train_all, training_command, visible_gpus
 from mmseg.utils.runs import (
     BEGUN,
@@ -71,15 +72,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--machine', choices=['local', 'slurm'], default='local',
                         help='local (default): side by side on the GPUs of this machine, n_gpus of them for '
                         'each run, or one run after the other on a CPU; slurm: an array of jobs')
-    parser.add_argument('--jobs', type=int, metavar='N', help='local: runs at a time (default: as the '
+    parser.add_argument('--jobs', type=positive, metavar='N', help='local: runs at a time (default: as the '
                         'GPUs allow, 1 on a CPU)')
     parser.add_argument('--slurm', nargs='+', default=[], metavar='KEY=VALUE',
                         help="submitit's settings, e.g. timeout_min=1440 slurm_partition=gpu mem_gb=64")
     parser.add_argument('--rerun', action='store_true',
                         help='train in new folders also what is done, begun or being trained')
     args = parser.parse_args(argv)
-    if args.jobs is not None and args.jobs < 1:
-        parser.error(f'--jobs {args.jobs}: at least 1')
     args.options, args.slurm = parse_options(args.options), parse_options(args.slurm)
     if args.exp is None and not (args.config or args.list or args.resume):
         parser.error('one of --exp, --config, --resume and --list is needed')

@@ -29,6 +29,7 @@ from mmseg.datasets.inspection import (
 )
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
+from mmseg.utils.errors import positive
 from mmseg.utils.files import write_bytes
 
 SHOWN = 20      # faults of one data set that are printed
@@ -96,9 +97,7 @@ def class_names(cfg: Config) -> Sequence[str]:
     return ()
 
 
-def refuse_arguments(plot: str | None, nproc: int) -> None:
-    if nproc < 1:
-        raise UserError(f'--nproc {nproc}: at least 1')
+def refuse_used(plot: str | None) -> None:
     if plot and not plot.endswith('.png'):
         raise UserError(f"--plot '{plot}' must end in .png")
     if plot and Path(plot).exists():
@@ -111,11 +110,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('config', help='config file of a training')
     parser.add_argument('--quick', action='store_true', help='open only a few files of each data set')
     parser.add_argument('--plot', metavar='FILE.png', help='draw the probabilities of the rare classes')
-    parser.add_argument('--nproc', type=int, default=4, help='processes (default: %(default)s)')
+    parser.add_argument('--nproc', type=positive, default=4, help='processes (default: %(default)s)')
     parser.add_argument('--options', '--cfg-options', nargs='+', metavar='KEY=VALUE', dest='options',
                         help='change the config, e.g. data.train.data_root=/data/mine')
     args = parser.parse_args(argv)
-    refuse_arguments(args.plot, args.nproc)
+    refuse_used(args.plot)
     cfg = load_config(args.config, parse_options(args.options))
     if not (cfg.get('data') or {}).get('train'):
         raise UserError(f"the config '{args.config}' has no data.train")

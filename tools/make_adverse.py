@@ -36,6 +36,7 @@ from mmseg.datasets.synthetic.overlay import (
     add_rain,
 )
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
+from mmseg.utils.errors import positive
 
 SITE = 'of https://www.cityscapes-dataset.com'
 SUFFIX, SKY, FIXED_POINT = '_leftImg8bit.png', 23, 256
@@ -188,9 +189,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--split', default='train', help='train (default), val or test')
     parser.add_argument('--depth-dir', metavar='DIR', help='depth maps SPLIT/CITY/*_depth.png, 1/256 metre')
     parser.add_argument('--out', metavar='DIR', help='where to write (default: the data root)')
-    parser.add_argument('--patterns', type=int, default=RAIN_PATTERNS,
+    parser.add_argument('--patterns', type=positive, default=RAIN_PATTERNS,
                         help='of rain, for each of three strengths (default: %(default)s)')
-    parser.add_argument('--nproc', type=int, default=4, help='processes (default: %(default)s)')
+    parser.add_argument('--nproc', type=positive, default=4, help='processes (default: %(default)s)')
     args = parser.parse_args(argv)
     written = run_all(partial(render_one, args=args), find_scenes(args), args.nproc, 'scenes')
     print(f'{sum(written)} pictures written to {args.out or args.root}')

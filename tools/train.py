@@ -29,6 +29,7 @@ from mmseg.utils import ArgumentParser, UserError, get_root_logger, one_line_err
 from mmseg.utils.checkpoint_files import newest_checkpoint
 from mmseg.utils.collect_env import collect_env
 from mmseg.utils.config import Config, load_config, parse_options
+from mmseg.utils.config_check import check_config
 from mmseg.utils.distributed import LAUNCHERS, as_first_process, join_processes
 from mmseg.utils.files import write_bytes, write_json
 
@@ -75,6 +76,7 @@ def resolved_config(args: argparse.Namespace) -> Config:
     cfg.setdefault('work_dir', str(Path('work_dirs') / Path(args.config).stem))
     if cfg.get('seed') is None:
         cfg.seed = 0
+    check_config(cfg._cfg_dict)
     return cfg
 
 

@@ -8,6 +8,7 @@ from mmcv.runner.optimizer.builder import OPTIMIZERS
 from torch import nn
 
 from mmseg.utils import UserError, did_you_mean
+from mmseg.utils.registry import settings_blamed
 
 
 def build_optimizer(model: nn.Module, cfg: dict) -> torch.optim.Optimizer:
@@ -24,11 +25,8 @@ def build_optimizer(model: nn.Module, cfg: dict) -> torch.optim.Optimizer:
     kind = cfg['type']
     if kind not in OPTIMIZERS.module_dict:
         raise UserError(f"unknown optimizer type '{kind}': {did_you_mean(kind, OPTIMIZERS.module_dict)}")
-    try:
+    with settings_blamed(f'optimizer {dict(cfg)}'):
         optimizer = mmcv_build_optimizer(model, dict(cfg))
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
-            ValueError) as error:
-        raise UserError(f'optimizer {dict(cfg)}: {error}') from error
     groups: dict[tuple, dict] = {}
     for group in optimizer.param_groups:
         trained = [p for p in group['params'] if p.requires_grad]

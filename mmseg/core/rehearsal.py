@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader
 
 from mmseg.datasets.loader import load_step, unwrap_batch
 from mmseg.utils import UserError
+from mmseg.utils.registry import settings_blamed
 
 from .failure_dump import refuse_bad_step
 from .finite import FirstBadStep
@@ -34,7 +35,7 @@ def rehearse(runner: IterBasedRunner, loader: DataLoader) -> None:
     a resumed run adds them up in the order of the undisturbed one.
 
     Raises:
-        UserError: the step does not fit into the device's memory, or its loss is no finite number.
+        UserError: the step fails, does not fit into the device's memory, or its loss is no finite number.
     """
     if runner.iter >= runner.max_iters:
         return
@@ -47,10 +48,11 @@ def rehearse(runner: IterBasedRunner, loader: DataLoader) -> None:
     step = NoUpdate(runner.optimizer_step)
     watch = FirstBadStep()
     try:
-        outputs = model.train_step(unwrap_batch(batch, runner.device), step)
-        if 'loss' in outputs:
-            step.begin()
-            step.backward(outputs['loss'])
+        with settings_blamed('the trial of one step failed: settings do not fit together'):
+            outputs = model.train_step(unwrap_batch(batch, runner.device), step)
+            if 'loss' in outputs:
+                step.begin()
+                step.backward(outputs['loss'])
         watch.note(runner.iter, outputs['log_vars'])
         if watch.read() is not None:
             runner.data_loader = loader

@@ -7,6 +7,7 @@ from mmcv.utils import Registry
 from torch.utils.data import Dataset
 
 from mmseg.utils import UserError, build_from_cfg, did_you_mean
+from mmseg.utils.registry import settings_blamed
 
 from .loader import build_dataloader, build_train_loader
 
@@ -74,7 +75,8 @@ def _build_uda(cfg: dict, default_args: dict | None) -> Dataset:
     # Labels of the target must not reach training, so they are not even opened.
     target = build_dataset(parts['target'], {**(default_args or {}), 'use_labels': False})
     kwargs = {key: parts[key] for key in options if key in parts}
-    return DATASETS.get('UDADataset')(source=source, target=target, **kwargs)
+    with settings_blamed("dataset 'UDADataset' cannot be built with these settings"):
+        return DATASETS.get('UDADataset')(source=source, target=target, **kwargs)
 
 
 def _only_keys(cfg: dict, kind: str, known: set[str], required: tuple[str, ...]) -> dict[str, Any]:

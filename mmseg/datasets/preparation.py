@@ -20,6 +20,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mmseg.utils import ArgumentParser, UserError
+from mmseg.utils.errors import positive
 
 from .class_stats import Stats, label_stats, write_class_stats
 from .files import atomic_file, find_files, write_text
@@ -162,7 +163,7 @@ def parse_args(document: str, argv: Sequence[str] | None) -> argparse.Namespace:
     parser = ArgumentParser(description=document.split('\n')[0])
     parser.add_argument('root', help='the data root, where the archives were unpacked')
     parser.add_argument('-o', '--out-dir', help='folder of the statistics (default: below the data root)')
-    parser.add_argument('--nproc', type=int, default=4, help='processes (default: %(default)s)')
+    parser.add_argument('--nproc', type=positive, default=4, help='processes (default: %(default)s)')
     return parser.parse_args(argv)
 
 

@@ -41,6 +41,8 @@ TEXT = Kind('text', lambda value: isinstance(value, str))
 NAME = Kind("a name (text without '/')", lambda value: isinstance(value, str) and bool(value.strip())
             and not set(value) & set('/\0'))
 DATA_SET = Kind('the config of a data set (a dict) or a list of them', _is_data_set)
+LEVELS = ('CRITICAL', 'ERROR', 'WARNING', 'INFO', 'DEBUG')
+LEVEL = Kind(f'one of {", ".join(LEVELS)}', lambda value: value in LEVELS or NUMBER.holds(value))
 COUNT, NUMBER = _whole(1), _whole(0)
 
 KINDS: dict[str, Kind] = {
@@ -54,7 +56,7 @@ KINDS: dict[str, Kind] = {
     'evaluation': _or_none(DICT), 'evaluation.interval': COUNT,
     'log_config': _or_none(DICT), 'log_config.interval': COUNT, 'log_config.hooks': DICTS,
     'custom_hooks': _or_none(DICTS), 'name': NAME, 'work_dir': _or_none(TEXT),
-    'load_from': _or_none(TEXT), 'resume_from': _or_none(TEXT),
+    'log_level': LEVEL, 'load_from': _or_none(TEXT), 'resume_from': _or_none(TEXT),
     'seed': _or_none(_whole(0, LARGEST_SEED, f'a whole number from 0 to {LARGEST_SEED}')),
 }
 

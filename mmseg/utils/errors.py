@@ -76,6 +76,13 @@ def _refused_file(error: OSError) -> str | None:
     return f'cannot use{name}: {error.strerror}' if name else None
 
 
+def positive(text: str) -> int:
+    """Type of an argument: a whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 on")
+    return int(text)
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """Tells a mistake on the command line in one line, too; exit code 2."""
 

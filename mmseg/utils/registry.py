@@ -1,11 +1,13 @@
 """Building objects from config dicts, with errors that name the key and its nearest relative."""
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+import torch
 from mmcv.utils import Registry
 
 from .errors import UserError, did_you_mean
@@ -46,13 +48,21 @@ def build_from_cfg(cfg: dict, registry: Registry, default_args: dict | None = No
     kwargs.pop('type')
     where = f"{registry.name} '{obj.__name__}'"
     _check_call(obj, kwargs, where)
-    try:
+    with settings_blamed(f'{where} cannot be built with these settings'):
         return obj(**kwargs)
-    # what a constructor raises for a value it cannot use; MMSEG_TRACEBACK=1 shows where
+
+
+@contextlib.contextmanager
+def settings_blamed(what: str) -> Iterator[None]:
+    """Inside the block, what code raises for a value that it cannot use becomes a UserError, which begins
+    with ``what``. MMSEG_TRACEBACK=1 shows where."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
     except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
             ValueError) as error:
-        raise UserError(f'{where} cannot be built with these settings '
-                        f'({type(error).__name__}: {error})') from error
+        raise UserError(f'{what} ({type(error).__name__}: {error})') from error
 
 
 def find_type(cfg: dict, registry: Registry) -> Any:
@@ -65,7 +75,7 @@ def find_type(cfg: dict, registry: Registry) -> Any:
         raise UserError(f"config of a {registry.name} must be a dict with the key 'type', got {cfg!r}")
     kind = cfg['type']
     obj = registry.get(kind) if isinstance(kind, str) else kind
-    if obj is None:
+    if obj is None or not callable(obj):
         raise UserError(f"unknown {registry.name} type '{kind}': "
                         f'{did_you_mean(kind, registry.module_dict)}')
     return obj

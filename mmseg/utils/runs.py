@@ -31,8 +31,8 @@ NEW, BEGUN, BUSY, DONE = 'new', 'begun', 'busy', 'done'
 class Run:
     """One training: its whole config, the config it is a difference from, where it works.
 
-    ``state`` is NEW, BEGUN (goes on from its latest checkpoint), BUSY (another process trains it, or it waits in
-    a queue) or DONE.
+    ``state`` is NEW, BEGUN (goes on from its latest checkpoint), BUSY (another process trains it, or it is
+    queued) or DONE.
     """
 
     cfg: dict[str, Any]

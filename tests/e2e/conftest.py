@@ -64,6 +64,36 @@ def run_program(capsys, monkeypatch, tmp_path):
     forget_loggers()
 
 
+def state_of_files(*folders: Path) -> dict[str, tuple]:
+    """What changes when a file is written again."""
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns, path.stat().st_ino)
+            for folder in folders for path in folder.rglob('*') if path.is_file()}
+
+
+def check_refusal(ended: Ended, *parts) -> None:
+    """One line on stderr, which holds all of ``parts``; log lines may stand before it."""
+    assert ended.code in (1, 2), ended
+    assert len(ended.complaints) == 1, ended.err
+    [line] = ended.complaints
+    assert line.startswith('error: ') and 'Traceback' not in ended.out + ended.err
+    assert all(str(part) in line for part in parts), line
+
+
+@pytest.fixture
+def refused(run_program, tmp_path):
+    """Starts a program that has to end as :func:`check_refusal` wants. Files that were there stay as they
+    are, and no checkpoint is added."""
+
+    def refuse(program: str, *argv, parts: tuple = ()) -> None:
+        before = state_of_files(tmp_path)
+        check_refusal(run_program(program, *argv, code=1), *parts)
+        after = state_of_files(tmp_path)
+        assert {path: after.get(path) for path in before} == before
+        assert not [path for path in after.keys() - before.keys() if path.endswith('.pth')]
+
+    return refuse
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """Sums of one thread have one order, so numbers can be compared to the bit."""
@@ -86,23 +116,26 @@ def streets(tmp_path_factory) -> Path:
 @pytest.fixture
 def tiny(streets, tmp_path):
     """Writes a training config for 128x64 scenes and 64x64 crops, and gives its path."""
-    from mmseg.utils.config import load_config
-
     def write(base: Path | str = STREETS_TEST, name: str = 'tiny.json', **options) -> Path:
-        cfg = load_config(ROOT / base)
-        shrink(cfg._cfg_dict, streets)
-        rcs = cfg.data.train.get('rare_class_sampling')
-        if rcs:
-            rcs.min_pixels = MIN_PIXELS
-        load_config(cfg, {'data.samples_per_gpu': 1, 'data.workers_per_gpu': 0, 'name': 'tiny',
-                          'load_from': None,  # the shipped start is that of a wider network
-                          'model.decode_head.channels': 16,
-                          'model.decode_head.decoder_params.embed_dims': 16, **options})
-        path = tmp_path / name
-        cfg.dump(str(path))
-        return path
+        return write_tiny(streets, tmp_path / name, base, **options)
 
     return write
+
+
+def write_tiny(streets: Path, path: Path, base: Path | str = STREETS_TEST, **options) -> Path:
+    from mmseg.utils.config import load_config
+
+    cfg = load_config(ROOT / base)
+    shrink(cfg._cfg_dict, streets)
+    rcs = cfg.data.train.get('rare_class_sampling')
+    if rcs:
+        rcs.min_pixels = MIN_PIXELS
+    load_config(cfg, {'data.samples_per_gpu': 1, 'data.workers_per_gpu': 0, 'name': 'tiny',
+                      'load_from': None,  # the shipped start is that of a wider network
+                      'model.decode_head.channels': 16,
+                      'model.decode_head.decoder_params.embed_dims': 16, **options})
+    cfg.dump(str(path))
+    return path
 
 
 def shrink(node, streets: Path) -> None:

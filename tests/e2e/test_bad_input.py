@@ -19,29 +19,6 @@ from mmseg.utils.config import load_config
 
 
 @pytest.fixture
-def refused(run_program, tmp_path):
-    """Starts a program that has to end with one line on stderr, which holds all of ``parts``. Log lines may
-    stand before it. Files that were there stay as they are, and no checkpoint is added."""
-
-    def refuse(program: str, *argv, parts: tuple = ()) -> None:
-        before = contents(tmp_path)
-        ended = run_program(program, *argv, code=1)
-        assert len(ended.complaints) == 1, ended.err
-        [line] = ended.complaints
-        assert line.startswith('error: ') and 'Traceback' not in ended.out + ended.err
-        assert all(str(part) in line for part in parts), line
-        after = contents(tmp_path)
-        assert {path: after.get(path) for path in before} == before
-        assert not [path for path in after.keys() - before.keys() if path.endswith('.pth')]
-
-    return refuse
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
-
-
-@pytest.fixture
 def own_streets(streets, tmp_path) -> Path:
     """A copy of the clear domain that a test may spoil."""
     shutil.copytree(streets / 'cityscapes', tmp_path / 'cityscapes')

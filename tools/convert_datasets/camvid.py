@@ -21,6 +21,7 @@ from mmseg.datasets.files import find_files, require_dir
 from mmseg.datasets.pipelines.loading import check_label_values, read_label, rename_labels
 from mmseg.datasets.preparation import run_all, save_stats
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
+from mmseg.utils.errors import positive
 
 LABEL_DIRS = ('day/labels', 'trainannot')
 
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('camvid_path', help='the data root')
     parser.add_argument('--label-dir', help=f'folder of the labels (default: {" or ".join(LABEL_DIRS)})')
     parser.add_argument('-o', '--out-dir', help='folder of the statistics (default: the data root)')
-    parser.add_argument('--nproc', type=int, default=4, help='processes (default: %(default)s)')
+    parser.add_argument('--nproc', type=positive, default=4, help='processes (default: %(default)s)')
     args = parser.parse_args(argv)
     root, folder = args.camvid_path, find_label_dir(args.camvid_path, args.label_dir)
     paths = [osp.join(folder, name) for name in find_files(osp.join(root, folder), '.png', 'label')]

@@ -39,6 +39,7 @@ from mmseg.datasets.preparation import (
     write_label,
 )
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
+from mmseg.utils.errors import positive
 
 SOURCES = ('_labelIds.png', '_polygons.json')
 OUTPUT = '_labelTrainIds.png'
@@ -160,7 +161,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--gt-dir', default='gtFine', help='folder of the labels (default: %(default)s)')
     parser.add_argument('-o', '--out-dir',
                         help='folder of the statistics and split lists (default: the data root)')
-    parser.add_argument('--nproc', type=int, default=4, help='processes (default: %(default)s)')
+    parser.add_argument('--nproc', type=positive, default=4, help='processes (default: %(default)s)')
     return parser.parse_args(argv)
 
 
