@@ -23,11 +23,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg.apis.class_maps import PRECISIONS, reduced_precision
 from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of
 from mmseg.apis.submission import make_submission
 from mmseg.apis.test import TestOutcome, gathered_predictions, run_test, world
 from mmseg.core.evaluation import class_subsets, further_means
-from mmseg.datasets import build_dataloader, build_dataset, leaf_configs
+from mmseg.datasets import build_dataset, leaf_configs
+from mmseg.datasets.size_groups import build_test_loader
 from mmseg.datasets.submission import BENCHMARKS
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.checkpoint import TEACHER_PREFIX
@@ -73,6 +75,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='imgfile_prefix=DIR and to_label_id=True|False, for --format-only')
     parser.add_argument('--work-dir', metavar='DIR',
                         help="for the file with the scores (default: the checkpoint's folder)")
+    parser.add_argument('--batch-size', type=int, default=1, metavar='N',
+                        help='images of one size that go through the network together (default: %(default)s)')
+    parser.add_argument('--amp', choices=PRECISIONS, help='run the network in that precision')
     parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda:0, ...')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
                         help='needed for slurm only; torchrun is recognised')
@@ -99,6 +104,8 @@ def refuse_contradictions(args: argparse.Namespace) -> None:
         raise UserError(f'--invalid-below {args.invalid_below} is no probability (0 to 1)')
     if not 0 <= args.opacity <= 1:
         raise UserError(f'--opacity {args.opacity} must lie between 0 and 1')
+    if args.batch_size < 1:
+        raise UserError(f'--batch-size {args.batch_size}: expected at least 1')
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f"--out '{args.out}' must end in .pkl")
 
@@ -185,8 +192,7 @@ def build_loader(cfg: Config, args: argparse.Namespace):
         raise UserError(f'the network tells {network_classes} classes apart but the data set '
                         f"{cfg.data.test.get('type')} has {len(dataset.CLASSES)}: "
                         'set data.test or model.decode_head.num_classes accordingly')
-    return build_dataloader(dataset, samples_per_gpu=1, dist=True, shuffle=False,
-                            workers_per_gpu=cfg.data.get('workers_per_gpu', 2))
+    return build_test_loader(dataset, args.batch_size, cfg.data.get('workers_per_gpu', 2))
 
 
 def pairing_note(cfg: Config) -> str | None:
@@ -242,14 +248,15 @@ def main(argv: list[str] | None = None) -> None:
     refuse_data_folders(loader.dataset, args.show_dir, formatting.get('format_dir'))
     if args.submission:
         path = unused_path(os.path.join(result_dir(args), f'submission_{args.submission}.zip'))
-        count = make_submission(model, loader, device, args.submission, path, args.invalid_below)
+        with reduced_precision(model, device, args.amp):
+            count = make_submission(model, loader, device, args.submission, path, args.invalid_below)
         if world()[0] == 0:
             print(f'{count} images written to {path}')
         return
     evaluate = bool(args.eval) or not (args.format_only or args.out or args.show or args.show_dir)
     outcome = run_test(model, loader, device, evaluate=evaluate, out_dir=args.show_dir,
                        opacity=args.opacity, keep_predictions=bool(args.out), show=args.show,
-                       **formatting)
+                       amp=args.amp, **formatting)
     predictions = gathered_predictions(outcome) if args.out else None
     if world()[0] != 0:
         return

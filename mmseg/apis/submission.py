@@ -13,11 +13,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from mmseg.datasets.loader import unwrap_batch
+from mmseg.datasets.size_groups import sized_batches
 from mmseg.datasets.submission import BENCHMARKS, submission_names, write_maps, zip_maps
 from mmseg.utils import UserError
 
-from .test import evaluating, predict, unwrapped, world
+from .test import evaluating, on_host, predict, unwrapped, world
 
 
 def make_submission(model: nn.Module, data_loader: DataLoader, device: torch.device | str, kind: str,
@@ -83,16 +83,15 @@ def _shared_folder(path: str) -> Iterator[str]:
 def _predictions(model: nn.Module, data_loader: DataLoader, device: torch.device | str
                  ) -> Iterator[tuple[int, np.ndarray, None]]:
     for index, _, ids in predict(model, data_loader, device):
-        yield index, np.asarray(ids).astype(np.uint8), None
+        yield index, on_host(ids, 256), None
 
 
 def confident_predictions(model: nn.Module, data_loader: DataLoader, device: torch.device | str
                           ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Yield (index, class ids uint8 (H W), their probabilities float32 (H W)) of each image; the
     probabilities are the mean over the augmentations."""
-    batches = zip(data_loader.batch_sampler, data_loader)
-    for indices, batch in tqdm(batches, total=len(data_loader), unit='img', disable=world()[0] > 0):
-        data = unwrap_batch(batch, device)
+    batches = sized_batches(data_loader, device)
+    for indices, data in tqdm(batches, total=len(data_loader), unit='batch', disable=world()[0] > 0):
         views = list(zip(data['img'], data['img_metas']))
         mean = sum(model.inference(img, metas, True) for img, metas in views) / len(views)
         for index, (confidence, ids) in zip(indices, zip(*mean.max(dim=1))):

@@ -22,7 +22,9 @@ from mmseg.core.visualization import (
     save_overlay,
     show_image,
 )
-from mmseg.datasets.loader import unwrap_batch
+from mmseg.datasets.size_groups import sized_batches
+
+from .class_maps import class_maps, reduced_precision
 
 
 @dataclass
@@ -68,12 +70,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def predict(model: nn.Module, data_loader: DataLoader, device: torch.device | str,
-            progress: bool = True) -> Iterator[tuple[int, dict, np.ndarray]]:
-    """Yield (index in the data set, meta data, predicted class ids (H W)) of each image.
+            progress: bool = True) -> Iterator[tuple[int, dict, np.ndarray | torch.Tensor]]:
+    """Yield (index in the data set, meta data, predicted class ids (H W)) of each image; see
+    :func:`class_maps`. Images of other sizes in a batch come after those of its first one's size.
 
     Args:
-        model: called as ``model(return_loss=False, img=[...], img_metas=[...])`` and returning one
-            map per image; its mode is left to the caller.
+        model: its mode is left to the caller.
         data_loader: of a data set in test mode.
         device: where the network is.
         progress: show a bar with the time left (on the first rank).
@@ -82,10 +84,8 @@ def predict(model: nn.Module, data_loader: DataLoader, device: torch.device | st
     bar = tqdm(total=len(data_loader.dataset), unit='img', disable=not progress or rank > 0,
                mininterval=0.5 if sys.stderr.isatty() else 30)
     with bar:
-        for indices, batch in zip(data_loader.batch_sampler, data_loader):
-            data = unwrap_batch(batch, device)
-            maps = model(return_loss=False, **data)
-            yield from zip(indices, data['img_metas'][0], maps)
+        for indices, data in sized_batches(data_loader, device):
+            yield from zip(indices, data['img_metas'][0], class_maps(model, **data))
             bar.update(min(len(indices) * ranks, bar.total - bar.n))
 
 
@@ -93,7 +93,7 @@ def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | s
              evaluate: bool = True, out_dir: str | None = None, opacity: float = 0.5,
              format_dir: str | None = None, to_label_id: bool = True,
              keep_predictions: bool = False, show: bool = False,
-             progress: bool = True) -> TestOutcome:
+             progress: bool = True, amp: str | None = None) -> TestOutcome:
     """Test a network; what is kept of a prediction is its share of the confusion matrix.
 
     If torch.distributed is running, each rank tests its share of the images and the matrices are
@@ -111,19 +111,23 @@ def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | s
         keep_predictions: return the predictions, uint8 if there are at most 256 classes.
         show: show each picture in a window.
         progress: show a bar with the time left.
+        amp: 'bfloat16' or 'float16' runs the network in that precision; None in float32.
 
     Raises:
         UserError: labels that do not fit, or files that cannot be read or written.
     """
     dataset, model = data_loader.dataset, unwrapped(model)
     outcome = TestOutcome(predictions=[] if keep_predictions else None)
-    with evaluating(model), ThreadPoolExecutor(1) as executor:
+    with (evaluating(model), reduced_precision(model, device, amp),
+          ThreadPoolExecutor(1) as executor):
         score = _Score(dataset, executor, data_loader) if evaluate else None
         for index, meta, seg in predict(model, data_loader, device, progress):
             outcome.indices.append(index)
             if score:
                 score.add(index, seg)
-            seg = _on_host(seg, len(dataset.CLASSES))
+            if not (keep_predictions or format_dir or out_dir or show):
+                continue
+            seg = on_host(seg, len(dataset.CLASSES))
             if keep_predictions:
                 outcome.predictions.append(seg)
             if format_dir:
@@ -136,9 +140,11 @@ def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | s
     return outcome
 
 
-def _on_host(seg: np.ndarray | torch.Tensor, num_classes: int) -> np.ndarray:
-    seg = seg.cpu().numpy() if isinstance(seg, torch.Tensor) else np.asarray(seg)
-    return seg.astype(np.uint8) if num_classes <= 256 else seg
+def on_host(seg: np.ndarray | torch.Tensor, num_classes: int) -> np.ndarray:
+    """A class map as an array, uint8 if that holds ``num_classes``."""
+    if isinstance(seg, torch.Tensor):  # small before it travels
+        seg = (seg.byte() if num_classes <= 256 else seg).cpu().numpy()
+    return np.asarray(seg).astype(np.uint8) if num_classes <= 256 else np.asarray(seg)
 
 
 def _picture(meta: dict, seg: np.ndarray, palette: Palette, opacity: float, out_dir: str | None,
@@ -173,7 +179,7 @@ class _Score:
         self.groups = {name: self._new() for name in sorted({*self.group_of} - {None})}
         order = [index for indices in data_loader.batch_sampler for index in indices]
         self.following = dict(zip(order, order[1:]))
-        self.pending = {}
+        self.pending = {}  # label maps on their way, and None for those that are counted
         self._request(*order[:1])
 
     def _new(self) -> ConfusionMatrix:
@@ -181,10 +187,13 @@ class _Score:
 
     def _request(self, *indices: int) -> None:
         for index in indices:
-            self.pending[index] = self.executor.submit(self.dataset.get_gt_seg_map, index)
+            if index not in self.pending:  # a batch of several sizes comes out of order
+                self.pending[index] = self.executor.submit(self.dataset.get_gt_seg_map, index)
 
     def add(self, index: int, seg: np.ndarray | torch.Tensor) -> None:
-        label = self.pending.pop(index).result()
+        self._request(index)
+        label = self.pending[index].result()
+        self.pending[index] = None
         if index in self.following:
             self._request(self.following[index])
         image = self._new().update(seg, label)
@@ -225,7 +234,7 @@ def single_gpu_test(model: nn.Module, data_loader: DataLoader, show: bool = Fals
     """
     outcome = run_test(model, data_loader, device_of(model), evaluate=False, out_dir=out_dir,
                        opacity=opacity, keep_predictions=True, show=show)
-    return outcome.predictions
+    return [outcome.predictions[place] for place in np.argsort(outcome.indices)]
 
 
 def multi_gpu_test(model: nn.Module, data_loader: DataLoader, tmpdir: str | None = None,

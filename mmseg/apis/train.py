@@ -23,8 +23,9 @@ from mmseg.core.hooks import (
 from mmseg.core.optimizer import build_optimizer
 from mmseg.core.rehearsal import rehearse
 from mmseg.core.runner import IterBasedRunner
-from mmseg.datasets import build_dataloader, build_dataset
+from mmseg.datasets import build_dataset
 from mmseg.datasets.loader import BAD_IMAGE, build_train_loader
+from mmseg.datasets.size_groups import build_test_loader
 from mmseg.models.uda import UDADecorator
 from mmseg.utils import UserError, build_from_cfg, get_root_logger
 from mmseg.utils.checkpoint import load_file, load_segmentor_weights
@@ -101,7 +102,7 @@ def check_settings(cfg: Mapping) -> None:
         build_from_cfg({**cfg['checkpoint_config'], 'type': CheckpointHook}, HOOKS)
     for hook in cfg.get('custom_hooks') or ():
         find_type(hook, HOOKS)
-    evaluation_keys = accepted_keys(EvalHook) - {'dataloader', 'class_subsets'}
+    evaluation_keys = accepted_keys(EvalHook) - {'dataloader', 'class_subsets'} | {'samples_per_gpu'}
     check_keys(cfg.get('evaluation') or {}, evaluation_keys, 'evaluation')
     step = cfg.get('optimizer_config') or {}
     check_keys(step, {'type', 'grad_clip', 'nonfinite'}, 'optimizer_config')
@@ -188,6 +189,7 @@ def _logger_hooks(cfg: Mapping) -> list[Hook]:
 
 def _evaluation_hook(cfg: Mapping, distributed: bool) -> EvalHook:
     val = build_dataset(cfg['data']['val'], dict(test_mode=True))
-    loader = build_dataloader(val, samples_per_gpu=1, workers_per_gpu=cfg['data'].get('workers_per_gpu', 0),
-                              dist=distributed, shuffle=False)
-    return EvalHook(loader, class_subsets=class_subsets(cfg), **(cfg.get('evaluation') or {}))
+    settings = dict(cfg.get('evaluation') or {})
+    loader = build_test_loader(val, settings.pop('samples_per_gpu', 1), cfg['data'].get('workers_per_gpu', 0),
+                               dist=distributed)
+    return EvalHook(loader, class_subsets=class_subsets(cfg), **settings)

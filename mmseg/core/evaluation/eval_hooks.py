@@ -51,6 +51,7 @@ class EvalHook(Hook):
             it selects on labels of the target, which the method is not supposed to see.
         class_subsets: name -> class ids of further mean IoUs, see :func:`class_subsets`.
         progress: show a progress bar.
+        amp: 'bfloat16' or 'float16' tests in that precision; None in float32.
         pre_eval, efficient_test, gpu_collect, tmpdir, rule: accepted for older configs and without
             effect. They chose how predictions are kept and moved, and here only a confusion matrix
             is; and every score is better when greater.
@@ -64,14 +65,14 @@ class EvalHook(Hook):
                  save_best: str | None = None,
                  class_subsets: Mapping[str, Sequence[int]] | None = None, progress: bool = True,
                  pre_eval: bool = False, efficient_test: bool = False, gpu_collect: bool = False,
-                 tmpdir: str | None = None, rule: str | None = None):
+                 tmpdir: str | None = None, rule: str | None = None, amp: str | None = None):
         if by_epoch:
             raise UserError('evaluation.by_epoch=True is not supported: give evaluation.interval '
                             'in iterations')
         if interval < 1:
             raise UserError(f'evaluation.interval is {interval}, expected at least 1 iteration')
         self.dataloader, self.interval, self.metric = dataloader, interval, metric
-        self.save_best, self.progress = save_best, progress
+        self.save_best, self.progress, self.amp = save_best, progress, amp
         self.class_subsets = dict(class_subsets or {})
 
     def before_run(self, runner) -> None:
@@ -107,7 +108,7 @@ class EvalHook(Hook):
         if world()[1] > 1:
             _share_buffers(runner.model)
         found = run_test(runner.model, self.dataloader, device_of(runner.model),
-                         progress=self.progress)
+                         progress=self.progress, amp=self.amp)
         if runner.rank != 0:
             return {}
         scores = self.dataloader.dataset.evaluate(found.matrix, metric=self.metric,
