@@ -63,6 +63,8 @@ def leaf_configs(cfg: dict | list | tuple) -> list[dict]:
     ConcatDataset, of what is repeated, of source and target."""
     if isinstance(cfg, list | tuple):
         return [leaf for part in cfg for leaf in leaf_configs(part)]
+    if not isinstance(cfg, dict):
+        raise UserError(f'config of a dataset must be a dict or a list of them, got {cfg!r}')
     inner = [cfg[key] for key in ('datasets', 'dataset', 'source', 'target') if key in cfg]
     return leaf_configs(inner) if inner else [cfg]
 

@@ -158,10 +158,10 @@ def splits_of(cfg: Config) -> list[tuple[str, dict]]:
     data, found = cfg.get('data') or {}, []
     for split in ('train', 'val', 'test'):
         part = data.get(split) or []
-        adapts = split == 'train' and part and part.get('type') == 'UDADataset'
+        adapts = split == 'train' and isinstance(part, dict) and part.get('type') == 'UDADataset'
         for role in ('source', 'target') if adapts else ('',):
             extra = {'use_labels': False} if role == 'target' else {}
-            for leaf in leaf_configs(part[role] if role else part):
+            for leaf in leaf_configs(part.get(role) if role else part):
                 title = ' '.join(filter(None, (split, role, leaf.get('type'))))
                 if {**leaf, **extra} not in [seen for _, seen in found]:
                     found.append((title, {**leaf, **extra}))

@@ -10,7 +10,7 @@ import numpy as np
 
 from mmseg.utils.errors import BadFile
 
-from ..image_header import refuse_huge_image
+from ..image_header import max_pixels, refuse_huge_image
 
 try:
     from kornia_rs.io import decode_image_png_u8
@@ -74,11 +74,15 @@ def _decode_png_fast(content: bytes, flag: str, backend: str) -> np.ndarray | No
     width, height, depth, colour, _, _, interlace = struct.unpack('>IIBBBBB', content[16:29])
     if depth != 8 or interlace or colour not in conversions:
         return None
+    if not 0 < width * height <= max_pixels():  # Pillow tells no size if the header's checksum is wrong
+        raise ValueError(f'a size of {width}x{height}')
     if not TELLING_CHUNKS.isdisjoint(_chunk_names(content)):
         return None
     try:
         image = decode_image_png_u8(content, (height, width), FAST_MODES[colour])
-    except Exception as error:  # that is the class that kornia_rs raises
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # kornia_rs raises Exception itself, and its panics are not even one
         if backend == 'pillow':  # which reads some damaged files
             return None
         raise ValueError(str(error)) from None
