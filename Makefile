@@ -5,6 +5,7 @@ PYTHON_IN_VENV = $(VENV)/bin/python
 # Two test processes with one thread each are quicker than one process with two.
 TEST_JOBS = 2
 TESTS = tests
+FUZZ_MINUTES = 10
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -17,6 +18,9 @@ demo: setup ## generate data, train source-only, DAFormer and EBDA, print the co
 
 test: lint ## all tests (TESTS=tests/unit for a part of them)
 	OMP_NUM_THREADS=1 "$(PYTHON_IN_VENV)" -m pytest -r fEs -n $(TEST_JOBS) --dist loadfile $(TESTS)
+
+fuzz: setup ## random label files, statistics and configs for ten minutes (FUZZ_MINUTES=10)
+	OMP_NUM_THREADS=1 FUZZ_MINUTES=$(FUZZ_MINUTES) "$(PYTHON_IN_VENV)" -m pytest -r fE -o log_cli=true tests/e2e/test_fuzz.py
 
 lint: setup ## style, commented-out code, complexity
 	"$(PYTHON_IN_VENV)" -m ruff check .
@@ -31,4 +35,4 @@ clean-cache: ## remove caches and build results
 clean-venv: ## remove the environment
 	rm -rf "$(VENV)"
 
-.PHONY: help setup demo test lint clean-demo clean-cache clean-venv
+.PHONY: help setup demo test fuzz lint clean-demo clean-cache clean-venv
