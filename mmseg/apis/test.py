@@ -168,7 +168,8 @@ def _name_of(meta: dict) -> str:
 
 class _Score:
     """Confusion matrices of all images and of each group of them. The next label map is read while
-    the network works on its image."""
+    the network works on its image; the first one when its image is done, as the thread that reads must not
+    be at work while the loader forks its workers (they would wait forever for a lock that it holds)."""
 
     def __init__(self, dataset, executor: ThreadPoolExecutor, data_loader: DataLoader):
         self.dataset, self.executor = dataset, executor
@@ -180,7 +181,6 @@ class _Score:
         order = [index for indices in data_loader.batch_sampler for index in indices]
         self.following = dict(zip(order, order[1:]))
         self.pending = {}  # label maps on their way, and None for those that are counted
-        self._request(*order[:1])
 
     def _new(self) -> ConfusionMatrix:
         return ConfusionMatrix(len(self.dataset.CLASSES), self.dataset.ignore_index)
