@@ -75,6 +75,19 @@ def check_config(cfg: Mapping) -> None:
         else:
             if not kind.holds(node):
                 raise UserError(f'config: {dotted} is {_short(node)}, expected {kind.name}')
+    _check_types(cfg, '')
+
+
+def _check_types(node: Any, where: str) -> None:
+    """What stands under a key ``type`` names something to be built, or is it."""
+    if isinstance(node, Mapping):
+        if 'type' in node and not (isinstance(node['type'], str) or callable(node['type'])):
+            raise UserError(f'config: {where}type is {_short(node["type"])}, expected a name')
+        for key, value in node.items():
+            _check_types(value, f'{where}{key}.')
+    elif _is_list(node):
+        for number, value in enumerate(node):
+            _check_types(value, f'{where}{number}.')
 
 
 def _short(value: Any, most: int = 60) -> str:
