@@ -76,6 +76,25 @@ def read_samples_with_class(data_root: str, converter: str = 'tools/convert_data
     return {int(c): [(path, int(count)) for path, count in samples] for c, samples in content.items()}
 
 
+def _is_pixels(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_entry(entry: Any) -> bool:
+    """Pixels by class, and the label file."""
+    return isinstance(entry, dict) and all(isinstance(value, str) if key == 'file'
+                                           else key.isdecimal() and _is_pixels(value)
+                                           for key, value in entry.items())
+
+
+def _is_samples(item: tuple[str, Any]) -> bool:
+    """A class, and the files that it is in with their pixels of it."""
+    key, samples = item
+    return key.isdecimal() and isinstance(samples, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and _is_pixels(pair[1])
+        for pair in samples)
+
+
 def _read(data_root: str, name: str, kind: type, converter: str) -> Any:
     path = osp.join(data_root, name)
     command = f'run python {converter} {data_root}'
@@ -90,6 +109,11 @@ def _read(data_root: str, name: str, kind: type, converter: str) -> Any:
     if not isinstance(content, kind):
         raise UserError(f'the statistics file {path} holds a {type(content).__name__}, expected a '
                         f'{kind.__name__}: delete it and {command}')
+    fits, parts = (_is_entry, content) if kind is list else (_is_samples, content.items())
+    wrong = next((part for part in parts if not fits(part)), None)
+    if wrong is not None:
+        raise UserError(f'the statistics file {path} holds {str(wrong)[:80]}, no pixels of classes: '
+                        f'delete it and {command}')
     return content
 
 
