@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mmseg.utils import UserError, derive_seed, local_seed
 from mmseg.utils.errors import BadFile
+from mmseg.utils.labels import present_classes
 
 # Above this length an epoch's permutation would be big and slow; indices are drawn instead.
 LONGEST_PERMUTATION = 4_000_000
@@ -56,7 +57,7 @@ class KeyedDataset(Dataset):
     def __getitem__(self, key: SampleKey) -> Any:
         try:
             with local_seed(self.seed, self.rank, key.step, key.n):
-                return self.dataset[key.index]
+                return with_classes(self.dataset[key.index])
         except BadFile as error:
             if self.bad_image == 'stop':
                 raise
@@ -74,8 +75,17 @@ class KeyedDataset(Dataset):
                     reasons.append(str(another))
                     continue
                 sample['img_metas'].data['replaced'] = reasons
-                return sample
+                return with_classes(sample)
         raise UserError(f'{MOST_REPLACED} images in a row cannot be used; the first: {reasons[0]}')
+
+
+def with_classes(sample: Any) -> Any:
+    """A training sample whose meta data have 'label_classes', the ids in its label: later that lies on a
+    device, for which the step would have to wait to find them."""
+    if isinstance(sample, Mapping) and {'img_metas', 'gt_semantic_seg'} <= set(sample):
+        label = sample['gt_semantic_seg'].data
+        sample['img_metas'].data['label_classes'] = present_classes(label.numpy())
+    return sample
 
 
 class StepBatchSampler(Sampler):

@@ -50,7 +50,7 @@ def test_names_of_the_losses(auxiliary, prefixes):
     out = model(image(0, 1, 64, 64), [META], gt_semantic_seg=label(1, 1, 64, 64), return_feat=True,
                 return_logits=True)
     assert {f'{p}.{name}' for p in prefixes for name in ('loss_seg', 'acc_seg')} <= set(out)
-    assert {name.split('.')[0] for name in out} == prefixes | {'features', 'logits'}
+    assert {name.split('.')[0] for name in out} == prefixes | {'features', 'logits', 'log_prob'}
     assert out['logits'].shape == (1, 19, 64, 64)
     assert [f.shape[2] for f in out['features']] == [16, 8, 4, 2]
 

@@ -12,6 +12,7 @@ from mmseg.utils import UserError
 
 from ..builder import build_loss
 from ..losses.accuracy import accuracy
+from ..losses.log_prob import log_prob_for, shared_log_prob
 
 RELU = dict(type='ReLU')
 CROSS_ENTROPY = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
@@ -88,24 +89,29 @@ class BaseDecodeHead(nn.Module, ABC):
         return self.conv_seg(self.dropout(feat))
 
     def upsample(self, seg_logit: Tensor, size: Sequence[int]) -> Tensor:
-        """Logits at ``size`` (H W)."""
+        """Logits at ``size`` (H W). They are at least float32, and so are the losses on them."""
+        seg_logit = seg_logit.to(torch.promote_types(seg_logit.dtype, torch.float32))
         return resize(seg_logit, size, mode='bilinear', align_corners=self.align_corners)
 
     def losses(self, seg_logit: Tensor, seg_label: Tensor,
-               seg_weight: Tensor | None = None) -> dict[str, Tensor]:
+               seg_weight: Tensor | None = None, log_prob: Tensor | None = None) -> dict[str, Tensor]:
         """Weighted losses and the pixel accuracy in percent.
 
         Args:
             seg_logit: logits (B C H W) at the label's size.
             seg_label: class ids (B 1 H W), int64.
             seg_weight: factor of each pixel (B H W).
+            log_prob: ln σ(seg_logit) over the classes, if it is known already.
         """
         if self.sampler is not None:
             seg_weight = self.sampler.sample(seg_logit, seg_label)
+        if log_prob is None:
+            log_prob = shared_log_prob(seg_logit, self.losses_decode)
         label = seg_label.squeeze(1)
         losses: dict[str, Tensor] = {}
         for module in self.losses_decode:
-            value = module(seg_logit, label, weight=seg_weight, ignore_index=self.ignore_index)
+            value = module(seg_logit, label, weight=seg_weight, ignore_index=self.ignore_index,
+                           **log_prob_for(module, log_prob))
             if module.loss_weight != 1:
                 losses[f'raw_{module.loss_name}'] = value.detach()
             losses[module.loss_name] = losses.get(module.loss_name, 0) + module.loss_weight * value
@@ -121,15 +127,16 @@ class BaseDecodeHead(nn.Module, ABC):
                       train_cfg: dict | None = None, seg_weight: Tensor | None = None,
                       return_logits: bool = False) -> dict[str, Tensor]:
         """Losses and log values of all outputs; with ``return_logits`` also 'logits', the prediction
-        (B C H W) at the label's size."""
+        (B C H W) at the label's size, and 'log_prob', ln σ of it or None, for further losses."""
         outputs = {name: self.upsample(logits, gt_semantic_seg.shape[2:])
                    for name, logits in self.training_logits(inputs).items()}
         values: dict[str, Tensor] = {}
-        for prefix, logits in outputs.items():
-            for name, value in self.losses(logits, gt_semantic_seg, seg_weight).items():
-                values[f'{prefix}.{name}' if prefix else name] = value
-        if return_logits:
-            values['logits'] = next(iter(outputs.values()))
+        for i, (prefix, logits) in enumerate(outputs.items()):
+            log_prob = shared_log_prob(logits, self.losses_decode)
+            losses = self.losses(logits, gt_semantic_seg, seg_weight, log_prob)
+            values.update({f'{prefix}.{name}' if prefix else name: value for name, value in losses.items()})
+            if return_logits and i == 0:
+                values.update(logits=logits, log_prob=log_prob)
         return values
 
     def forward_test(self, inputs: Sequence[Tensor], img_metas: Sequence[dict],

@@ -36,23 +36,29 @@ class CrossEntropyLoss(nn.Module):
         self.loss_weight, self.loss_name, self.avg_non_ignore = loss_weight, loss_name, avg_non_ignore
         self.class_weight = None if class_weight is None else list(class_weight)
 
+    @property
+    def takes_log_prob(self) -> bool:
+        return not self.use_sigmoid
+
     def forward(self, cls_score: Tensor, label: Tensor, weight: Tensor | None = None,
-                ignore_index: int = 255) -> Tensor:
+                ignore_index: int = 255, log_prob: Tensor | None = None) -> Tensor:
         """Unweighted loss in nats.
 
         Args:
             cls_score: logits (B C H W).
             label: class ids (B H W), int64.
             weight: factor of each pixel (B H W).
+            log_prob: ln σ(cls_score) over the classes, if it is known already.
         """
         class_weight = None
         if self.class_weight is not None:
-            class_weight = cls_score.new_tensor(self.class_weight)
+            class_weight = torch.tensor(self.class_weight, dtype=cls_score.dtype)
+            class_weight = class_weight.to(cls_score.device, non_blocking=True)
         if self.use_sigmoid:
             loss = _binary_cross_entropy(cls_score, label, class_weight, ignore_index)
         else:
-            loss = F.cross_entropy(cls_score, label, class_weight, reduction='none',
-                                   ignore_index=ignore_index)
+            log_prob = F.log_softmax(cls_score, dim=1) if log_prob is None else log_prob
+            loss = F.nll_loss(log_prob, label, class_weight, reduction='none', ignore_index=ignore_index)
         if weight is not None:
             loss = loss * weight
         if self.reduction == 'none':

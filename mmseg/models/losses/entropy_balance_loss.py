@@ -13,9 +13,10 @@ from mmseg.utils.distributed import number_of_processes
 from ..builder import LOSSES
 
 
-def pixel_entropy(logits: Tensor) -> Tensor:
-    """H = −Σ_c p_c ln p_c with p = σ(logits): (B C H W) → (B H W), in nats, 0 ≤ H ≤ ln C."""
-    log_p = F.log_softmax(logits, dim=1)
+def pixel_entropy(logits: Tensor, log_prob: Tensor | None = None) -> Tensor:
+    """H = −Σ_c p_c ln p_c with p = σ(logits): (B C H W) → (B H W), in nats, 0 ≤ H ≤ ln C. ``log_prob``:
+    ln p, if it is known already."""
+    log_p = F.log_softmax(logits, dim=1) if log_prob is None else log_prob
     return -(log_p.exp() * log_p).sum(dim=1)
 
 
@@ -72,6 +73,8 @@ class EntropyBalanceLoss(nn.Module):
         loss_name: name in the log.
     """
 
+    takes_log_prob = True
+
     def __init__(self, target: float | dict = 0.4, loss_weight: float = 0.1, loss_name: str = 'entropy'):
         super().__init__()
         self.loss_weight, self.loss_name = loss_weight, loss_name
@@ -86,8 +89,9 @@ class EntropyBalanceLoss(nn.Module):
         else:
             self.target = float(target)
 
-    def forward(self, logits: Tensor) -> Tensor:
-        """Unweighted loss in nats² of logits (B C H W); the gradient flows through H, not through h."""
-        entropy = pixel_entropy(logits)
+    def forward(self, logits: Tensor, log_prob: Tensor | None = None) -> Tensor:
+        """Unweighted loss in nats² of logits (B C H W); the gradient flows through H, not through h.
+        ``log_prob``: see ``pixel_entropy``."""
+        entropy = pixel_entropy(logits, log_prob)
         target = self.target(entropy) if isinstance(self.target, RunningQuantile) else self.target
         return (entropy - target).square().mean()

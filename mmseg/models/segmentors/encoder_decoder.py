@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.ops import resize
 from mmseg.utils import UserError
 
@@ -45,6 +47,7 @@ class EncoderDecoder(nn.Module):
             self.auxiliary_head = nn.ModuleList(builder.build_head(cfg) for cfg in auxiliary_head)
         self.num_classes, self.align_corners = self.decode_head.num_classes, self.decode_head.align_corners
         self.train_cfg, self.test_cfg = dict(train_cfg or {}), _checked_test_cfg(test_cfg)
+        self.amp_dtype: torch.dtype | None = None  # of the passes, if not float32
         self._parallel: list[nn.Module] = []
 
     def init_weights(self) -> None:
@@ -55,12 +58,15 @@ class EncoderDecoder(nn.Module):
 
     def extract_feat(self, img: Tensor) -> Sequence[Tensor]:
         """Image (B 3 H W), normalised → the feature maps that the heads choose from."""
-        features = self.backbone(img)
-        return features if self.neck is None else self.neck(features)
+        with self._autocast(img):
+            features = self.backbone(img)
+            return features if self.neck is None else self.neck(features)
 
     def encode_decode(self, img: Tensor, img_metas: Sequence[dict] | None = None) -> Tensor:
         """Image (B 3 H W) → logits (B C H W)."""
-        return self.decode_head.upsample(self.decode_head(self.extract_feat(img)), img.shape[2:])
+        with self._autocast(img):
+            logits = self.decode_head(self.extract_feat(img))
+        return self.decode_head.upsample(logits, img.shape[2:])
 
     def forward_train(self, img: Tensor, img_metas: Sequence[dict], gt_semantic_seg: Tensor,
                       seg_weight: Tensor | None = None, return_feat: bool = False,
@@ -72,21 +78,34 @@ class EncoderDecoder(nn.Module):
             gt_semantic_seg: class ids (B 1 H W), int64.
             seg_weight: factor of each pixel (B H W).
             return_feat: add 'features', the list of feature maps.
-            return_logits: add 'logits' (B C H W), so that further losses need no second pass.
+            return_logits: add 'logits' (B C H W), so that further losses need no second pass, and
+                'log_prob', ln σ of them or None.
         """
-        features = self.extract_feat(img)
-        values = self.decode_head.forward_train(features, img_metas, gt_semantic_seg, self.train_cfg,
-                                                seg_weight, return_logits=True)
-        logits = values.pop('logits')
-        out: dict[str, Any] = add_prefix(values, 'decode')
-        for name, head in self._auxiliary_heads():
-            out.update(add_prefix(head.forward_train(features, img_metas, gt_semantic_seg, self.train_cfg,
-                                                     seg_weight), name))
+        supervision = (img_metas, gt_semantic_seg, self.train_cfg, seg_weight)
+        with self._autocast(img):
+            features = self.extract_feat(img)
+            values = self.decode_head.forward_train(features, *supervision, return_logits=True)
+            handed_on = {name: values.pop(name) for name in ('logits', 'log_prob')}
+            out: dict[str, Any] = add_prefix(values, 'decode')
+            for name, head in self._auxiliary_heads():
+                out.update(add_prefix(head.forward_train(features, *supervision), name))
         if return_feat:
             out['features'] = features
         if return_logits:
-            out['logits'] = logits
+            out.update(handed_on)
         return out
+
+    def _autocast(self, img: Tensor) -> AbstractContextManager:
+        """Of the passes of the network. Losses are not touched: logits leave the heads in float32."""
+        return torch.autocast(img.device.type, self.amp_dtype) if self.amp_dtype else nullcontext()
+
+    def compile(self, *args, **kwargs) -> None:
+        """Let ``torch.compile`` (which takes the arguments) have the encoder, the neck and each head, in
+        place: names of weights stay as they are."""
+        heads = [head for _, head in self._auxiliary_heads()]
+        for module in (self.backbone, self.neck, self.decode_head, *heads):
+            if module is not None:
+                module.compile(*args, **kwargs)
 
     def _auxiliary_heads(self) -> list[tuple[str, nn.Module]]:
         if self.auxiliary_head is None:
@@ -95,14 +114,29 @@ class EncoderDecoder(nn.Module):
             return [(f'aux_{i}', head) for i, head in enumerate(self.auxiliary_head)]
         return [('aux', self.auxiliary_head)]
 
-    def train_step(self, data_batch: dict, optimizer: torch.optim.Optimizer | None = None,
+    def train_step(self, data_batch: dict, optimizer: torch.optim.Optimizer | OptimizerStep | None = None,
                    **kwargs) -> dict[str, Any]:
-        """``loss`` (its backward pass and the optimiser step are the runner's), ``log_vars``,
-        ``num_samples``."""
-        network = self._parallel[0] if self._parallel else self
-        loss, log_vars = parse_losses(network(**data_batch))
-        return dict(loss=loss, log_vars={**log_vars, 'loss': loss.detach()},
-                    num_samples=len(data_batch['img']))
+        """With an ``OptimizerStep``, the whole step: ``log_vars``, ``num_samples``. Otherwise also the
+        ``loss``, whose backward pass and update are left to the caller."""
+        if not isinstance(optimizer, OptimizerStep):
+            return dict(self._losses(data_batch), num_samples=len(data_batch['img']))
+
+        def passes(part: dict) -> dict[str, Any]:
+            with optimizer.no_exchange(self._trained):
+                outputs = self._losses(part)
+            optimizer.backward(outputs['loss'])
+            return dict(log_vars=outputs['log_vars'])
+
+        return optimizer.run(data_batch, passes)
+
+    def _losses(self, data_batch: dict) -> dict[str, Any]:
+        loss, log_vars = parse_losses(self._trained(**data_batch))
+        return dict(loss=loss, log_vars={**log_vars, 'loss': loss.detach()})
+
+    @property
+    def _trained(self) -> nn.Module:
+        """The network as it is called in training: inside its parallel wrapper, if there is one."""
+        return self._parallel[0] if self._parallel else self
 
     def distribute(self, wrap) -> None:
         """Train through ``wrap(self)``, e.g. DistributedDataParallel. The wrapper is kept in a list, where

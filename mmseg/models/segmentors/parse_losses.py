@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+HANDED_ON = ('features', 'logits', 'log_prob')
+
 
 def add_prefix(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {f'{prefix}.{name}': value for name, value in values.items()}
@@ -19,10 +21,10 @@ def is_loss(name: str) -> bool:
 def parse_losses(values: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
     """The sum of the losses, and all values detached for the log (not fetched from the device).
 
-    ``features`` and ``logits`` are handed between passes and left out.
+    What is handed on between passes (HANDED_ON) is left out.
     """
     log_vars = {name: torch.as_tensor(value).detach().mean() for name, value in values.items()
-                if name not in ('features', 'logits')}
+                if name not in HANDED_ON}
     losses = [value.mean() for name, value in values.items() if is_loss(name)]
     if not losses:
         raise ValueError(f'no loss among {sorted(values)}')

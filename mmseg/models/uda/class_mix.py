@@ -2,12 +2,17 @@
 method.md, step 6)."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmseg.utils.labels import present_classes
 
-def draw_class_masks(label: Tensor, per_image: bool = False, ignore_index: int | None = None) -> Tensor:
+
+def draw_class_masks(label: Tensor, per_image: bool = False, ignore_index: int | None = None,
+                     present: Sequence[Sequence[int]] | None = None) -> Tensor:
     """Masks of the pasted pixels, M: (B 1 H W) uint8, 1 where the source is pasted.
 
     For each image in turn ``np.random`` draws (n + n mod 2) / 2 of n classes without replacement.
@@ -17,19 +22,23 @@ def draw_class_masks(label: Tensor, per_image: bool = False, ignore_index: int |
         per_image: draw from the classes of each image, not from those of the whole batch (DACS draws
             from the batch).
         ignore_index: a label that is never pasted; None lets 255 count as a class, as DACS does.
+        present: the labels in each of the B images, ascending, if they are known: to find them, the host
+            has to wait for the device that holds ``label``.
     """
-    batch_classes = label.unique()
-    return torch.stack([_draw_mask(y, y.unique() if per_image else batch_classes, ignore_index)
-                        for y in label])
+    if present is None:
+        present = [present_classes(y) for y in label.cpu().numpy()]
+    of_batch = sorted(set().union(*present))
+    pasted = torch.zeros(len(label), of_batch[-1] + 1, dtype=torch.uint8)
+    for i, of_image in enumerate(present):
+        pasted[i, _draw_half(of_image if per_image else of_batch, ignore_index)] = 1
+    pasted = pasted.to(label.device, non_blocking=True)
+    return pasted.gather(1, label.flatten(1)).view(label.shape)
 
 
-def _draw_mask(label: Tensor, classes: Tensor, ignore_index: int | None) -> Tensor:
-    if ignore_index is not None:
-        classes = classes[classes != ignore_index]
+def _draw_half(classes: Sequence[int], ignore_index: int | None) -> list[int]:
+    classes = [c for c in classes if c != ignore_index]
     count = len(classes)
-    drawn = np.random.choice(count, (count + count % 2) // 2, replace=False)
-    chosen = classes[torch.from_numpy(drawn).to(classes.device)]
-    return torch.isin(label, chosen).to(torch.uint8)
+    return [classes[k] for k in np.random.choice(count, (count + count % 2) // 2, replace=False)]
 
 
 def mix(mask: Tensor, source: Tensor, target: Tensor) -> Tensor:

@@ -5,28 +5,28 @@ is EBDA, without it DAFormer.
 """
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmseg.core.optimizer_step import Backward, OptimizerStep, as_optimizer_step
+from mmseg.core.optimizer_step import OptimizerStep, as_optimizer_step
 from mmseg.utils import UserError
 
-from ..builder import UDA, build_loss, build_segmentor
+from ..builder import UDA, build_loss
+from ..losses.log_prob import log_prob_for
 from ..segmentors.parse_losses import add_prefix, parse_losses
 from .class_mix import draw_class_masks, mix
-from .ema_teacher import teacher_mode, update_teacher
+from .ema_teacher import update_teacher
 from .feature_distance import FeatureDistance
 from .pseudo_label import pixel_weight, pseudo_label
 from .strong_augment import StrongAugmentation
-from .uda_decorator import UDADecorator
+from .teacher_student import TeacherStudent
 
 
 @UDA.register_module()
-class DACS(UDADecorator):
+class DACS(TeacherStudent):
     """Self-training with an EMA teacher on class-mixed images.
 
     Args:
@@ -57,7 +57,7 @@ class DACS(UDADecorator):
                  color_jitter_strength: float | dict = 0.2, color_jitter_probability: float = 0.2,
                  entropy_balance: dict | None = None, mix_losses: Sequence[dict] = (),
                  debug_img_interval: int = 1000, print_grad_magnitude: bool = False):
-        super().__init__(model)
+        super().__init__(model, imagenet=imnet_feature_dist_lambda > 0)
         if mix != 'class':
             raise UserError(f"DACS: mix '{mix}', only 'class' exists")
         self.max_iters, self.alpha, self.pseudo_threshold = max_iters, alpha, pseudo_threshold
@@ -73,36 +73,9 @@ class DACS(UDADecorator):
         auxiliary = [*([entropy_balance] if entropy_balance else []), *mix_losses]
         self.mix_losses = nn.ModuleList(build_loss(cfg) for cfg in auxiliary)
         self.local_iter = 0
-        self.ema_model = build_segmentor(model).requires_grad_(False)
-        if self.fdist_lambda > 0:
-            self.imnet_model = build_segmentor(model).requires_grad_(False)
         self.train()
 
     # ------------------------------------------------------------------- state
-
-    def init_weights(self) -> None:
-        """Load the pretrained encoder into student, teacher and the frozen ImageNet encoder."""
-        self.model.init_weights()
-        self.ema_model.init_weights()
-        if self.fdist_lambda > 0:
-            if not getattr(self.model.backbone, 'pretrained', None):
-                raise UserError('the feature distance compares with a pretrained encoder: set '
-                                'model.pretrained, or uda.imnet_feature_dist_lambda=0')
-            self.imnet_model.init_weights()
-
-    def train(self, mode: bool = True) -> DACS:
-        super().train(mode)
-        if mode:
-            teacher_mode(self.ema_model)
-        if self.fdist_lambda > 0:
-            self.imnet_model.eval()
-        return self
-
-    def get_ema_model(self) -> nn.Module:
-        return self.ema_model
-
-    def get_imnet_model(self) -> nn.Module:
-        return self.imnet_model
 
     def training_state(self) -> dict[str, Any]:
         """What a resumed run needs beyond the weights."""
@@ -121,46 +94,47 @@ class DACS(UDADecorator):
                    **kwargs) -> dict[str, Any]:
         """One training step, parameters updated. ``log_vars`` are 0-dim tensors on the device."""
         step = as_optimizer_step(optimizer)
-        step.begin()
-        outputs = self(**data_batch, backward=step.backward)
-        outputs['log_vars'].update(step.finish())
-        return dict(outputs, num_samples=len(data_batch['img']))
+        update_teacher(self.ema_model, self.model, self.local_iter, self.alpha)                      # 1
+        outputs = step.run(data_batch, lambda part: self(**part, step=step))                 # 2–9, then 10
+        self.local_iter += 1
+        return outputs
 
     def forward_train(self, img: Tensor, img_metas: Sequence[dict], gt_semantic_seg: Tensor,
-                      target_img: Tensor, target_img_metas: Sequence[dict] | None = None,
-                      backward: Backward = Tensor.backward) -> dict[str, Any]:
-        """The losses of one step and their backward passes.
+                      target_img: Tensor, target_img_metas: Sequence[dict] | None = None, *,
+                      step: OptimizerStep) -> dict[str, Any]:
+        """The losses of a batch and their backward passes.
 
         Args:
             img, target_img: normalised images x_S, x_T (B 3 H W).
+            img_metas: of x_S; with 'label_classes', the ids in y_S, no pass waits for the device.
             gt_semantic_seg: y_S (B 1 H W), int64.
-            backward: adds the gradient of a loss.
+            step: takes the gradients.
         """
-        update_teacher(self.ema_model, self.model, self.local_iter, self.alpha)                      # 1
         augment = StrongAugmentation.draw(**self.augmentation)                                       # 2
-        log_vars = self._train_source(img, img_metas, gt_semantic_seg, backward)                     # 3, 4
+        log_vars = self._train_source(img, img_metas, gt_semantic_seg, step)                         # 3, 4
         label, weight, quality = self._pseudo_label(target_img)                                      # 5
-        mask = draw_class_masks(gt_semantic_seg, self.mix_per_image, self._never_pasted())           # 6
+        mask = self._draw_masks(gt_semantic_seg, img_metas)                                          # 6
         mixed = augment(mix(mask, img, target_img), img_metas)                                       # 7
         mixed_label = mix(mask, gt_semantic_seg, label.unsqueeze(1))
         mixed_weight = mix(mask, torch.ones_like(weight).unsqueeze(1), weight.unsqueeze(1)).squeeze(1)
-        mixed_log, logits = self._train_mixed(mixed, img_metas, mixed_label, mixed_weight, backward)  # 8, 9
+        mixed_log, logits = self._train_mixed(mixed, img_metas, mixed_label, mixed_weight, step)  # 8, 9
         outputs = dict(log_vars={**log_vars, 'l.pseudo_weight': quality, **mixed_log})
         if self.local_iter % self.debug_img_interval == 0:
             outputs['visuals'] = dict(
                 step=self.local_iter, img_metas=img_metas, source=img, source_label=gt_semantic_seg,
                 target=target_img, pseudo_label=label, mixed=mixed, mixed_label=mixed_label, mask=mask,
                 weight=mixed_weight, logits=logits.detach())
-        self.local_iter += 1
         return outputs
 
-    def _never_pasted(self) -> int | None:
-        return None if self.mix_ignore_label else self.model.decode_head.ignore_index
+    def _draw_masks(self, label: Tensor, img_metas: Sequence[dict]) -> Tensor:
+        never = None if self.mix_ignore_label else self.model.decode_head.ignore_index
+        present = [meta.get('label_classes') for meta in img_metas]
+        return draw_class_masks(label, self.mix_per_image, never, None if None in present else present)
 
-    def _train_source(self, img, img_metas, label, backward: Backward) -> dict[str, Tensor]:
+    def _train_source(self, img, img_metas, label, step: OptimizerStep) -> dict[str, Tensor]:
         """L_S and L_FD, one backward pass for both. Gradients are not exchanged between processes yet:
         those of the mixed loss follow."""
-        with self.student.no_sync() if self._parallel else contextlib.nullcontext():
+        with step.no_exchange(self.student, last=False):
             losses = self.student(img, img_metas, gt_semantic_seg=label, return_feat=True)
             loss, log_vars = parse_losses(losses)
             if self.fdist_lambda > 0:
@@ -168,10 +142,11 @@ class DACS(UDADecorator):
                     losses['features'][-1], self._imagenet_feature(img), label)
                 loss = loss + distance
                 log_vars['src.loss_imnet_feat_dist'] = distance.detach()
-            backward(loss)
+            step.backward(loss)
         if self.print_grad_magnitude:
             grads = [p.grad.abs().mean() for p in self.model.parameters() if p.grad is not None]
-            log_vars['src.grad_magnitude'] = torch.stack(grads).mean()
+            magnitude = torch.stack(grads).mean()
+            log_vars['src.grad_magnitude'] = magnitude / step.scaled(torch.ones_like(magnitude))
         return log_vars
 
     @torch.inference_mode()
@@ -185,15 +160,16 @@ class DACS(UDADecorator):
         quality = quality.clone()
         return label, pixel_weight(quality, label.shape, *self.ignore_rows), quality
 
-    def _train_mixed(self, mixed, img_metas, label, weight, backward: Backward):
+    def _train_mixed(self, mixed, img_metas, label, weight, step: OptimizerStep):
         """L_M and the losses on its logits (L_EB); one forward and one backward pass for all."""
-        losses = self.student(mixed, img_metas, gt_semantic_seg=label, seg_weight=weight,
-                              return_logits=True)
+        with step.no_exchange(self.student):
+            losses = self.student(mixed, img_metas, gt_semantic_seg=label, seg_weight=weight,
+                                  return_logits=True)
         loss, log_vars = parse_losses(losses)
         for module in self.mix_losses:
-            value = module(losses['logits'])
+            value = module(losses['logits'], **log_prob_for(module, losses['log_prob']))
             loss = loss + module.loss_weight * value
             log_vars[module.loss_name] = module.loss_weight * value.detach()
             log_vars[f'raw_{module.loss_name}'] = value.detach()
-        backward(loss)
+        step.backward(loss)
         return add_prefix(log_vars, 'mix'), losses['logits']

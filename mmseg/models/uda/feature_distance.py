@@ -65,7 +65,7 @@ def feature_distance(student: Tensor, imagenet: Tensor, mask: Tensor | None = No
         student, imagenet: features (B C h w).
         mask: (B 1 h w) bool; None takes every position.
     """
-    distance = torch.linalg.vector_norm(student - imagenet, dim=1)
+    distance = torch.linalg.vector_norm(student.float() - imagenet.float(), dim=1)
     if mask is None:
         return distance.mean()
     mask = mask.squeeze(1)
@@ -74,4 +74,5 @@ def feature_distance(student: Tensor, imagenet: Tensor, mask: Tensor | None = No
 
 def class_mask(label: Tensor, classes: Sequence[int]) -> Tensor:
     """Where ``label`` is one of ``classes``, bool."""
-    return torch.isin(label, torch.tensor(list(classes), device=label.device))
+    # not torch.tensor(…, device=…), which waits for the device
+    return torch.isin(label, torch.tensor(list(classes)).to(label.device, non_blocking=True))

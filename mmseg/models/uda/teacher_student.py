@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from torch import nn
+
+from mmseg.utils import UserError
+
+from ..builder import build_segmentor
+from .ema_teacher import teacher_mode
+from .uda_decorator import UDADecorator
+
+
+class TeacherStudent(UDADecorator):
+    """The networks of self-training: the student, its teacher, and the frozen encoder of ImageNet.
+
+    Args:
+        model: config of the network; all three are built from it.
+        imagenet: whether there is the third.
+    """
+
+    def __init__(self, model: dict, imagenet: bool):
+        super().__init__(model)
+        self.ema_model = build_segmentor(model).requires_grad_(False)
+        self.imnet_model = build_segmentor(model).requires_grad_(False) if imagenet else None
+
+    def init_weights(self) -> None:
+        """Load the pretrained encoder into all of them."""
+        self.model.init_weights()
+        self.ema_model.init_weights()
+        if self.imnet_model is not None:
+            if not getattr(self.model.backbone, 'pretrained', None):
+                raise UserError('the feature distance compares with a pretrained encoder: set '
+                                'model.pretrained, or uda.imnet_feature_dist_lambda=0')
+            self.imnet_model.init_weights()
+
+    def train(self, mode: bool = True) -> TeacherStudent:
+        super().train(mode)
+        if mode:
+            teacher_mode(self.ema_model)
+        if self.imnet_model is not None:
+            self.imnet_model.eval()
+        return self
+
+    def get_ema_model(self) -> nn.Module:
+        return self.ema_model
+
+    def get_imnet_model(self) -> nn.Module | None:
+        return self.imnet_model
