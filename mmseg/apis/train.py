@@ -21,6 +21,13 @@ from mmseg.core.hooks import (
     UDAVisualizationHook,
 )
 from mmseg.core.optimizer import build_optimizer
+from mmseg.core.precision import (
+    amp_settings,
+    compile_settings,
+    grad_scaler,
+    prepare_networks,
+    set_tf32,
+)
 from mmseg.core.rehearsal import rehearse
 from mmseg.core.runner import IterBasedRunner
 from mmseg.datasets import build_dataset
@@ -49,7 +56,8 @@ def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool 
         dataset: the training set, or a list with just it.
         cfg: a config with ``data``, ``optimizer``, ``lr_config``, ``runner``, ``checkpoint_config``,
             ``log_config``, ``work_dir`` and, all optional, ``seed``, ``optimizer_config``,
-            ``evaluation``, ``load_from``, ``resume_from``, ``custom_hooks``.
+            ``evaluation``, ``load_from``, ``resume_from``, ``custom_hooks``, ``amp``, ``compile``,
+            ``tf32``.
         distributed: exchange gradients between the processes of ``torch.distributed``.
         validate: evaluate on ``cfg.data.val`` as ``cfg.evaluation`` says.
         timestamp: used in the names of the log files.
@@ -67,7 +75,8 @@ def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool 
     check_settings(cfg)
     rank, world_size = world() if distributed else (0, 1)
     device = choose_device(device)
-    model = _placed(model, device, distributed)
+    set_tf32(bool(cfg.get('tf32')))
+    model = _placed(model, cfg, device, distributed)
     runner = _build_runner(model, cfg, device, meta)
     if timestamp:
         runner.timestamp = timestamp
@@ -78,9 +87,9 @@ def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool 
     elif cfg.get('load_from'):
         load_start(model, cfg['load_from'])
     data = cfg['data']
-    loader = build_train_loader(dataset, data.get('samples_per_gpu', 1), data.get('workers_per_gpu', 0),
-                                runner.seed, rank, world_size, runner.iter, runner.max_iters,
-                                data.get('bad_image', 'stop'))
+    samples = data.get('samples_per_gpu', 1) * runner.optimizer_step.parts
+    loader = build_train_loader(dataset, samples, data.get('workers_per_gpu', 0), runner.seed, rank,
+                                world_size, runner.iter, runner.max_iters, data.get('bad_image', 'stop'))
     if rehearsal:
         rehearse(runner, loader)
     runner.run(loader, cfg.get('workflow'))
@@ -105,7 +114,13 @@ def check_settings(cfg: Mapping) -> None:
     evaluation_keys = accepted_keys(EvalHook) - {'dataloader', 'class_subsets'} | {'samples_per_gpu'}
     check_keys(cfg.get('evaluation') or {}, evaluation_keys, 'evaluation')
     step = cfg.get('optimizer_config') or {}
-    check_keys(step, {'type', 'grad_clip', 'nonfinite'}, 'optimizer_config')
+    if step.get('type', 'OptimizerHook') != 'OptimizerHook':
+        raise UserError(f"optimizer_config.type is {step['type']!r}, leave it out: cumulative_iters=N "
+                        'accumulates gradients (a step is an update here, so divide the numbers of steps by '
+                        'N), and the key amp is the precision')
+    check_keys(step, {'type', 'grad_clip', 'nonfinite', 'cumulative_iters'}, 'optimizer_config')
+    amp_settings(cfg)
+    compile_settings(cfg)
     clipping = step.get('grad_clip') or {}
     check_keys(clipping, accepted_keys(clip_grad_norm_) - {'parameters'}, 'optimizer_config.grad_clip')
 
@@ -117,10 +132,11 @@ def load_start(model: nn.Module, path: str) -> None:
     load_segmentor_weights(network, load_file(path), source=path)
 
 
-def _placed(model: nn.Module, device: torch.device, distributed: bool) -> nn.Module:
+def _placed(model: nn.Module, cfg: Mapping, device: torch.device, distributed: bool) -> nn.Module:
     if not distributed or device.type == 'cpu':
         model = revert_sync_batchnorm(model)  # which needs several GPUs
     model = model.to(device)
+    prepare_networks(model, cfg)
     if distributed:
         model.distribute(partial(parallel, device=device))
     return model
@@ -136,7 +152,7 @@ def _build_runner(model: nn.Module, cfg: Mapping, device: torch.device,
     optimizer = build_optimizer(model, cfg['optimizer'])
     return IterBasedRunner(model, optimizer, cfg['work_dir'], get_root_logger(),
                            settings['max_iters'], device, seed=cfg.get('seed') or 0,
-                           meta=meta, **_step_settings(cfg))
+                           meta=meta, scaler=grad_scaler(cfg, device), **_step_settings(cfg))
 
 
 def _step_settings(cfg: Mapping) -> dict[str, Any]:

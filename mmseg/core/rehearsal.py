@@ -1,12 +1,10 @@
 """One step before the clock starts, without consequences."""
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmseg.datasets.loader import load_step, unwrap_batch
-from mmseg.utils import UserError
 from mmseg.utils.registry import settings_blamed
 
 from .failure_dump import refuse_bad_step
@@ -42,24 +40,21 @@ def rehearse(runner: IterBasedRunner, loader: DataLoader) -> None:
     model = runner.model
     weights = on_cpu(model.state_dict())
     state = on_cpu(model.training_state()) if hasattr(model, 'training_state') else None
+    runner.data_loader = loader
     batch = load_step(loader, runner.iter)
     model.train()
     runner.seed_step()
     step = NoUpdate(runner.optimizer_step)
     watch = FirstBadStep()
     try:
-        with settings_blamed('the trial of one step failed: settings do not fit together'):
+        with (settings_blamed('the trial of one step failed: settings do not fit together'),
+              runner.memory_of_step()):
             outputs = model.train_step(unwrap_batch(batch, runner.device), step)
             if 'loss' in outputs:
-                step.begin()
-                step.backward(outputs['loss'])
+                step.run_on_loss(outputs['loss'])
         watch.note(runner.iter, outputs['log_vars'])
         if watch.read() is not None:
-            runner.data_loader = loader
             refuse_bad_step(runner, runner.iter)
-    except torch.OutOfMemoryError as error:
-        raise UserError(f'a training step does not fit into the memory of {runner.device}: use smaller crops '
-                        f'or data.samples_per_gpu ({error})') from None
     finally:
         step.begin()
         model.load_state_dict(weights)

@@ -23,6 +23,7 @@ from .finite import FirstBadStep, bad_parameter
 from .hooks.checkpoint_hook import CheckpointHook
 from .log_buffer import TensorLogBuffer
 from .optimizer_step import OptimizerStep
+from .out_of_memory import EVALUATION, step_remedies, too_little_memory_told
 from .stopping import Stopped, StopRequest
 
 # Keeps the random numbers of a step apart from those of its samples, keyed (seed, rank, step, n).
@@ -46,18 +47,19 @@ class IterBasedRunner(BaseRunner):
         model: has ``train_step(data_batch, optimizer)`` and lies on ``device``. If the step returns
             'loss', its backward pass and the update are done here; otherwise the model did them.
         seed: of the run.
-        grad_clip, nonfinite: see ``OptimizerStep``.
+        grad_clip, nonfinite, cumulative_iters, scaler: see ``OptimizerStep``.
         others: as of mmcv's ``BaseRunner``.
     """
 
     def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, work_dir: str, logger,
                  max_iters: int, device: torch.device, seed: int = 0, grad_clip: dict | None = None,
-                 nonfinite: str = 'stop', meta: dict | None = None):
+                 nonfinite: str = 'stop', cumulative_iters: int = 1,
+                 scaler: torch.amp.GradScaler | None = None, meta: dict | None = None):
         super().__init__(model, optimizer=optimizer, work_dir=work_dir, logger=logger, meta=meta or {},
                          max_iters=max_iters)
         self.device, self.seed = device, seed
         self.log_buffer = TensorLogBuffer()
-        self.optimizer_step = OptimizerStep(optimizer, grad_clip, nonfinite)
+        self.optimizer_step = OptimizerStep(optimizer, grad_clip, nonfinite, cumulative_iters, scaler)
         self.first_bad_step = FirstBadStep()
         self.saved: tuple[int, str] | None = None
         self._in_step = False
@@ -103,19 +105,18 @@ class IterBasedRunner(BaseRunner):
         self.model.train()
         self.call_hook('before_train_iter')
         self.seed_step()
-        batch = unwrap_batch(data_batch, self.device)
-        outputs = self.model.train_step(batch, self.optimizer_step)
-        if 'loss' in outputs:
-            self.optimizer_step.begin()
-            self.optimizer_step.backward(outputs['loss'])
-            outputs['log_vars'].update(self.optimizer_step.finish())
+        with self.memory_of_step():
+            batch = unwrap_batch(data_batch, self.device)
+            outputs = self.model.train_step(batch, self.optimizer_step)
+            if 'loss' in outputs:
+                outputs['log_vars'].update(self.optimizer_step.run_on_loss(outputs['loss']))
         if self.optimizer_step.nonfinite == 'stop':
             self.first_bad_step.note(self.iter, outputs['log_vars'])
         elif outputs['log_vars']['skipped']:
             self._tell_skipped(batch, outputs['log_vars'])
         self.log_buffer.update(outputs['log_vars'], outputs['num_samples'])
         self.batch, self.outputs = batch, outputs
-        with self._updated():
+        with self._updated(), too_little_memory_told(self.device, 'what follows a step', EVALUATION):
             self.call_hook('after_train_iter')
         self._inner_iter += 1
         self._iter += 1
@@ -128,6 +129,11 @@ class IterBasedRunner(BaseRunner):
             f'steps so far); its samples: {", ".join(sample_names(batch))}')
         for name in [name for name in log_vars if name != 'skipped']:
             del log_vars[name]
+
+    def memory_of_step(self) -> contextlib.AbstractContextManager:
+        """Tells a step that does not fit into the device's memory in one line, which says what to lower."""
+        samples = getattr(self.data_loader.batch_sampler, 'batch_size', 1) // self.optimizer_step.parts
+        return too_little_memory_told(self.device, 'a training step', step_remedies(self.model, samples))
 
     def seed_step(self) -> None:
         """Set the random states that the next step starts from."""
@@ -172,8 +178,8 @@ class IterBasedRunner(BaseRunner):
             state = {'training': states[0]} if states[0] is not None else {}
             if len(states) > 1:
                 state['training_of_ranks'] = states
-            if hasattr(self.optimizer_step, 'state_dict'):
-                state['optimizer_step'] = self.optimizer_step.state_dict()
+            if step_state := self.optimizer_step.state_dict():
+                state['optimizer_step'] = step_state
             save_checkpoint(path, self.model, self.optimizer if save_optimizer else None,
                             {**self.meta, **(meta or {}), 'iter': done, 'time': time.asctime()}, **state)
             if create_symlink:
@@ -215,8 +221,7 @@ class IterBasedRunner(BaseRunner):
                 self.optimizer.load_state_dict(checkpoint['optimizer'])
             except ValueError as error:
                 raise UserError(f"the optimizer in '{path}' is not that of this config: {error}") from error
-        if 'optimizer_step' in checkpoint and hasattr(self.optimizer_step, 'load_state_dict'):
-            self.optimizer_step.load_state_dict(checkpoint['optimizer_step'])
+        self.optimizer_step.load_state_dict(checkpoint.get('optimizer_step', {}))
         if hasattr(self.model, 'load_training_state'):
             # checkpoints of the lineage do not have it
             self.model.load_training_state(self._own_state(checkpoint) or {'local_iter': meta['iter']})

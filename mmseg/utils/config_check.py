@@ -35,6 +35,7 @@ def _is_data_set(value: Any) -> bool:
     return isinstance(value, Mapping) or (_is_list(value) and all(map(_is_data_set, value)))
 
 
+SWITCH = Kind('True or False', lambda value: isinstance(value, bool))
 DICT = Kind('a dict', lambda value: isinstance(value, Mapping))
 DICTS = Kind('a list of dicts', lambda value: _is_list(value) and all(map(DICT.holds, value)))
 TEXT = Kind('text', lambda value: isinstance(value, str))
@@ -48,7 +49,8 @@ COUNT, NUMBER = _whole(1), _whole(0)
 KINDS: dict[str, Kind] = {
     'model': DICT, 'data': DICT, 'uda': _or_none(DICT), 'optimizer': DICT, 'lr_config': DICT, 'runner': DICT,
     'optimizer_config': _or_none(DICT), 'optimizer_config.grad_clip': _or_none(DICT),
-    'data.train': DATA_SET, 'data.val': DATA_SET, 'data.test': DATA_SET,
+    'optimizer_config.cumulative_iters': COUNT, 'amp': _or_none(DICT), 'fp16': _or_none(DICT),
+    'tf32': _or_none(SWITCH), 'data.train': DATA_SET, 'data.val': DATA_SET, 'data.test': DATA_SET,
     'data.samples_per_gpu': COUNT, 'data.workers_per_gpu': NUMBER,
     'runner.max_iters': COUNT, 'n_gpus': COUNT,
     'checkpoint_config': _or_none(DICT), 'checkpoint_config.interval': COUNT,
