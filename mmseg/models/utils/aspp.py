@@ -8,7 +8,7 @@ import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
-from mmseg.ops import resize
+from mmseg.ops import FAST_CONV, resize
 
 
 class ASPPModule(nn.ModuleList):
@@ -17,7 +17,7 @@ class ASPPModule(nn.ModuleList):
     def __init__(self, dilations: Sequence[int], in_channels: int, channels: int,
                  conv_cfg: dict | None = None, norm_cfg: dict | None = None,
                  act_cfg: dict | None = None):
-        style = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        style = dict(conv_cfg=conv_cfg or FAST_CONV, norm_cfg=norm_cfg, act_cfg=act_cfg)
         super().__init__(self._branch(d, in_channels, channels, style) for d in dilations)
 
     def _branch(self, dilation: int, in_channels: int, channels: int, style: dict) -> nn.Module:
@@ -36,7 +36,7 @@ class DepthwiseSeparableASPPModule(ASPPModule):
     def _branch(self, dilation: int, in_channels: int, channels: int, style: dict) -> nn.Module:
         if dilation == 1:
             return super()._branch(dilation, in_channels, channels, style)
-        style = {k: v for k, v in style.items() if k != 'conv_cfg'}
+        style = {**style, 'conv_cfg': FAST_CONV}
         return DepthwiseSeparableConvModule(in_channels, channels, 3, dilation=dilation, padding=dilation,
                                             **style)
 
@@ -74,7 +74,7 @@ class ASPPWrapper(nn.Module):
             branches += 1
         aspp = DepthwiseSeparableASPPModule if sep else ASPPModule
         self.aspp_modules = aspp(dilations, in_channels, channels, **style)
-        self.bottleneck = ConvModule(branches * channels, channels, 3, padding=1, **style)
+        self.bottleneck = ConvModule(branches * channels, channels, 3, padding=1, conv_cfg=FAST_CONV, **style)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B in_channels H W) → (B channels H W)."""
