@@ -10,6 +10,9 @@ from torch import nn
 from mmseg.utils import UserError, did_you_mean
 from mmseg.utils.registry import settings_blamed
 
+# where torch has fused optimisers in every version that the project supports
+FUSED_DEVICES = ('cpu', 'cuda')
+
 
 def build_optimizer(model: nn.Module, cfg: dict) -> torch.optim.Optimizer:
     """The optimiser of a config, with mmcv's ``paramwise_cfg`` (``custom_keys``, ``norm_decay_mult`` …).
@@ -36,10 +39,19 @@ def build_optimizer(model: nn.Module, cfg: dict) -> torch.optim.Optimizer:
             same['params'] += trained
     if not groups:
         raise UserError('there is no parameter to train')
-    return type(optimizer)(list(groups.values()), **_defaults_taken(optimizer))
+    return type(optimizer)(_fused(list(groups.values())), **_defaults_taken(optimizer))
 
 
 def _defaults_taken(optimizer: torch.optim.Optimizer) -> dict:
     """The optimiser's defaults that its constructor accepts."""
     accepted = inspect.signature(type(optimizer)).parameters
     return {k: v for k, v in optimizer.defaults.items() if k in accepted}
+
+
+def _fused(groups: list[dict]) -> list[dict]:
+    """Groups updated in one pass over the memory where their optimiser can, unless the config chooses."""
+    for group in groups:
+        if group.get('fused', '') is None and not group.get('foreach'):
+            group['fused'] = all(p.is_floating_point() and p.device.type in FUSED_DEVICES
+                                 for p in group['params'])
+    return groups
