@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from timm.layers import DropPath
 from torch import Tensor, nn
@@ -177,6 +178,8 @@ class MixVisionTransformer(nn.Module):
             setattr(self, f'block{i + 1}', blocks)
             setattr(self, f'norm{i + 1}', nn.LayerNorm(embed_dims[i], eps=BLOCK_NORM_EPS))
         self.apply(init_transformer_weights)
+        # as the tokens are, so that no convolution rearranges its weights in every pass
+        self.to(memory_format=torch.channels_last)
         if freeze_patch_embed:
             self.patch_embed1.requires_grad_(False)
 
