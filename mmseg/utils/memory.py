@@ -1,0 +1,26 @@
+"""How the C library hands memory back to the system, on a CPU."""
+from __future__ import annotations
+
+import ctypes
+import platform
+
+# Parameters of glibc's mallopt(3).
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+NEVER = 2 ** 31 - 1
+GROWTH = 256 * 2 ** 20  # bytes by which the heap grows
+
+
+def keep_freed_memory() -> bool:
+    """Let this process keep the memory that it has freed, for its next tensors.
+
+    By default glibc gives every tensor of 32 MB or more pages of its own and hands freed memory back at
+    once, so the system zeroes the same pages again several times a training step: a ReLU of 33 MB takes
+    five times as long. Numbers do not change; the process stays as large as it ever was.
+
+    Returns:
+        whether this C library can do it (glibc can).
+    """
+    if platform.libc_ver()[0] != 'glibc':
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return all([mallopt(M_MMAP_MAX, 0), mallopt(M_TRIM_THRESHOLD, NEVER), mallopt(M_TOP_PAD, GROWTH)])
