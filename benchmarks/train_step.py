@@ -1,0 +1,286 @@
+"""Time a training step of EBDA, ours beside the released order of passes, alternating in one process.
+
+    python -m benchmarks.train_step --backbone mit_b5 --size 256 --batch 1
+    python -m benchmarks.train_step --backbone mit_b0 --size 256 --batch 2
+    python -m benchmarks.train_step --size 512 --batch 2 --amp bfloat16 --compile     (a GPU)
+
+Both schedules train a network of their own from the same weights on the same batches of noise; the ratio
+is the median over the rounds, each of which times both, so a noisy machine does not decide it. Without
+--schedule released|ours the peak of the process's memory is that of both together.
+"""
+from __future__ import annotations
+
+import argparse
+import copy
+import ctypes
+import itertools
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.released_schedule import ReleasedSchedule, make_plain
+from mmseg.core.optimizer import build_optimizer
+from mmseg.core.optimizer_step import OptimizerStep
+from mmseg.models.builder import build_train_model
+from mmseg.models.uda import dacs
+from mmseg.models.uda.dacs import DACS
+from mmseg.utils.config import load_config
+from mmseg.utils.files import write_json
+from mmseg.utils.memory import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, keep_freed_memory
+
+M_MMAP_THRESHOLD = -3  # of mallopt(3)
+CONFIG = Path(__file__).resolve().parents[1] / 'configs/ebda/cs2acdc_ebda_daformer_mitb5_s0.py'
+SMALL_CHANNELS = {'mit_b0': [32, 64, 160, 256]}
+META = dict(img_norm_cfg=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True))
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--backbone', default='mit_b5', choices=[f'mit_b{i}' for i in range(6)])
+    parser.add_argument('--size', type=int, default=256, help='side of the crop, pixels')
+    parser.add_argument('--batch', type=int, default=1)
+    parser.add_argument('--rounds', type=int, default=5, help='timed steps of each schedule')
+    parser.add_argument('--warmup', type=int, default=2, help='steps before that')
+    parser.add_argument('--schedule', choices=['ours', 'released', 'both'], default='both')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--threads', type=int, help='of the CPU (default: as torch finds them)')
+    parser.add_argument('--amp', choices=['bfloat16', 'float16'], help='of ours')
+    parser.add_argument('--compile', action='store_true', help='of ours')
+    parser.add_argument('--with-cp', action='store_true', help='of ours: recompute activations')
+    parser.add_argument('--tf32', action='store_true', help='of both')
+    parser.add_argument('--default-memory', action='store_true',
+                        help='let the released schedule run as a program that leaves the C library as it '
+                        'is; without this both keep the memory that they free, as tools/train.py does')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='also write the figures here')
+    return parser.parse_args(argv)
+
+
+def make_config(args: argparse.Namespace) -> Any:
+    cfg = load_config(CONFIG)
+    cfg.model.pretrained = None
+    cfg.model.backbone.type = args.backbone
+    cfg.model.decode_head.in_channels = SMALL_CHANNELS.get(args.backbone, [64, 128, 320, 512])
+    cfg.uda.debug_img_interval = 10 ** 9
+    # rows without weight, in the proportion of the 512 crop
+    cfg.uda.pseudo_weight_ignore_top, cfg.uda.pseudo_weight_ignore_bottom = (
+        15 * args.size // 512, 120 * args.size // 512)
+    return cfg
+
+
+def make_batch(args: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """Noise for images, blocks of classes for labels."""
+    rng = np.random.RandomState(seed)
+    shape = (args.batch, 3, args.size, args.size)
+    cells = rng.randint(0, 19, (args.batch, 1, args.size // 32, args.size // 32))
+    label = np.kron(cells, np.ones((1, 1, 32, 32), np.int64))
+    source, target = (torch.from_numpy(rng.standard_normal(shape).astype(np.float32)) for _ in range(2))
+    metas = [META] * args.batch
+    return dict(img=source.to(args.device), img_metas=metas, target_img=target.to(args.device),
+                gt_semantic_seg=torch.from_numpy(label).to(args.device), target_img_metas=metas)
+
+
+@dataclass
+class Side:
+    """One of the schedules with a network of its own."""
+
+    name: str
+    model: DACS
+    owner: OptimizerStep | ReleasedSchedule
+
+    default_memory: bool = False
+
+    def prepare(self) -> None:
+        (free_memory_as_by_default if self.default_memory else keep_freed_memory)()
+
+    def step(self, batch: dict[str, Any]) -> None:
+        if isinstance(self.owner, ReleasedSchedule):
+            self.owner.train_step(batch)
+        else:
+            self.model.train_step(batch, self.owner)
+
+
+def make_sides(args: argparse.Namespace) -> list[Side]:
+    cfg = make_config(args)
+    torch.manual_seed(0)
+    start = build_train_model(cfg).state_dict()
+    sides = []
+    for name in ('ours', 'released') if args.schedule == 'both' else (args.schedule,):
+        model = build_train_model(cfg)
+        model.load_state_dict(start)
+        model.to(args.device).train()
+        owner = (OptimizerStep(build_optimizer(model, dict(cfg.optimizer))) if name == 'ours'
+                 else ReleasedSchedule(model, cfg.optimizer))
+        sides.append(Side(name, model, owner, args.default_memory and name == 'released'))
+    return sides
+
+
+def free_memory_as_by_default() -> None:
+    """Back to glibc's thresholds, as they stand in a process that has freed a large tensor, and to a heap
+    without free memory."""
+    libc = ctypes.CDLL(None)
+    for parameter, value in ((M_MMAP_MAX, 65536), (M_MMAP_THRESHOLD, 32 * 2 ** 20),
+                             (M_TRIM_THRESHOLD, 64 * 2 ** 20), (M_TOP_PAD, 128 * 2 ** 10)):
+        libc.mallopt(parameter, value)
+    libc.malloc_trim(0)
+
+
+def synchronise(device: str) -> None:
+    if device.startswith('cuda'):
+        torch.cuda.synchronize()
+
+
+def timed(side: Side, batch: dict, device: str) -> float:
+    """Seconds of a step."""
+    synchronise(device)
+    start = time.perf_counter()
+    side.step(batch)
+    synchronise(device)
+    return time.perf_counter() - start
+
+
+@contextmanager
+def parts_timed(side: Side, device: str) -> Iterator[dict[str, float]]:
+    """Seconds of each part of the steps inside the context; waits for the device at each border."""
+    seconds: dict[str, float] = {}
+
+    def wrap(owner: Any, attribute: str, *names: str) -> None:
+        function, calls = getattr(owner, attribute), itertools.cycle(names)
+
+        def call(*args, **kwargs):
+            name = next(calls)
+            synchronise(device)
+            start = time.perf_counter()
+            result = function(*args, **kwargs)
+            synchronise(device)
+            seconds[name] = seconds.get(name, 0) + time.perf_counter() - start
+            return result
+
+        stack.enter_context(patch.object(owner, attribute, call))
+
+    model = side.model
+    with ExitStack() as stack:
+        wrap(model.student, 'forward', 'source forward', 'mixed forward')
+        wrap(model.imnet_model, 'extract_feat', 'ImageNet encoder')
+        wrap(model.ema_model, 'encode_decode', 'teacher')
+        wrap(side.owner.optimizer, 'step', 'optimizer')
+        if side.name == 'ours':
+            wrap(side.owner, 'backward', 'source backward', 'mixed backward')
+            wrap(dacs, 'update_teacher', 'average of the teacher')
+        else:
+            wrap(side.owner, 'backward', 'source backward', 'distance backward', 'mixed backward',
+                 'entropy backward')
+            wrap(side.owner, '_update_teacher', 'average of the teacher')
+            wrap(model.model, 'encode_decode', 'entropy forward')
+        yield seconds
+
+
+def count_flops(schedule: str, model: DACS, batch: dict) -> float:
+    """Floating-point operations of the passes of a step, a multiply-add counted as two and a backward pass as
+    twice its forward pass; Winograd's savings and element-wise operations are not counted."""
+    network = make_plain(copy.deepcopy(model.model))
+
+    def forward(function: Callable) -> float:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            function(batch['img'])
+        return counter.get_total_flops()
+
+    whole, encoder = forward(network.encode_decode), forward(network.extract_feat)
+    passes = {'ours': 3 * whole + encoder + 2 * 2 * whole,
+              'released': 4 * whole + encoder + 2 * (3 * whole + encoder)}
+    return passes[schedule]
+
+
+def matmul_rate(device: str, dtype: torch.dtype, size: int = 2048) -> float:
+    """Operations a second of a square matrix product: what the device does at best."""
+    a = torch.ones(size, size, device=device, dtype=dtype)
+    best = 0.0
+    for _ in range(5):
+        synchronise(device)
+        start = time.perf_counter()
+        for _ in range(3):
+            a @ a
+        synchronise(device)
+        best = max(best, 3 * 2 * size ** 3 / (time.perf_counter() - start))
+    return best
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """All figures; seconds are medians."""
+    sides = make_sides(args)
+    batches = [make_batch(args, seed) for seed in range(2)]
+    for _ in range(args.warmup):
+        for side in sides:
+            side.prepare()
+            side.step(batches[0])
+    rounds: dict[str, list[float]] = {side.name: [] for side in sides}
+    for number in range(args.rounds):
+        for side in sides:
+            side.prepare()
+            rounds[side.name].append(timed(side, batches[number % 2], args.device))
+    best = matmul_rate(args.device, torch.bfloat16 if args.amp == 'bfloat16' else torch.float32)
+    figures: dict[str, Any] = {}
+    for side in sides:
+        with parts_timed(side, args.device) as parts:
+            for batch in batches:
+                side.step(batch)
+        median, flops = statistics.median(rounds[side.name]), count_flops(side.name, side.model, batches[0])
+        figures[side.name] = dict(
+            seconds=median, rounds=rounds[side.name], tflop=flops / 1e12,
+            share_of_matmul_rate=flops / median / best,
+            parts={name: value / len(batches) for name, value in parts.items()})
+    if len(sides) == 2:
+        ratios = [a / b for a, b in zip(rounds['ours'], rounds['released'])]
+        figures['ratio'] = dict(median=statistics.median(ratios), rounds=ratios)
+    figures['peak_memory_mb'] = peak_memory(args.device)
+    return figures
+
+
+def peak_memory(device: str) -> float:
+    """MB: of tensors on a GPU, of the whole process on a CPU."""
+    if device.startswith('cuda'):
+        return torch.cuda.max_memory_allocated() / 2 ** 20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 10
+
+
+def report(figures: dict[str, Any]) -> str:
+    lines = []
+    for name in ('ours', 'released'):
+        if name not in figures:
+            continue
+        side = figures[name]
+        lines.append(f'{name}: {side["seconds"]:.3f} s a step, {1 / side["seconds"]:.3f} it/s, '
+                     f'{side["tflop"]:.3f} TFLOP, {100 * side["share_of_matmul_rate"]:.0f} % of the rate of '
+                     'a matrix product')
+        known = sum(side["parts"].values())
+        lines += [f'    {part:24} {seconds:8.3f} s' for part, seconds in side["parts"].items()]
+        lines.append(f'    {"sum of these":24} {known:8.3f} s')
+    if 'ratio' in figures:
+        lines.append(f'ratio ours / released: {figures["ratio"]["median"]:.3f} (rounds: '
+                     f'{", ".join(f"{ratio:.3f}" for ratio in figures["ratio"]["rounds"])})')
+    return '\n'.join([*lines, f'peak memory: {figures["peak_memory_mb"]:.0f} MB'])
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    figures = measure(args)
+    print(report(figures))
+    if args.json:
+        write_json(args.json, dict(settings={k: str(v) for k, v in vars(args).items()},
+                                   torch=torch.__version__, threads=torch.get_num_threads(), **figures))
+
+
+if __name__ == '__main__':
+    main()
