@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg import __version__
 from mmseg.apis import set_random_seed
+from mmseg.apis.inference import choose_device
 from mmseg.apis.test import world
 from mmseg.apis.train import check_settings, train_segmentor
 from mmseg.datasets import build_train_dataset
@@ -32,6 +33,7 @@ from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.config_check import check_config
 from mmseg.utils.distributed import LAUNCHERS, as_first_process, join_processes
 from mmseg.utils.files import write_bytes, write_json
+from mmseg.utils.memory import keep_freed_memory
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NEEDED_KEYS = ('model', 'data', 'optimizer', 'lr_config', 'runner')
@@ -167,6 +169,8 @@ def main(argv: list[str] | None = None) -> None:
     if distributed and args.device == 'auto' and torch.cuda.is_available():
         torch.cuda.set_device(local_rank)
         args.device = f'cuda:{local_rank}'
+    if choose_device(args.device).type == 'cpu':
+        keep_freed_memory()
     notes, first = [], world()[0] == 0
     if args.resume:
         cfg.resume_from, notes = as_first_process(lambda: find_start(cfg, args))
