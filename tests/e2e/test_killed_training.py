@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -107,16 +108,17 @@ def test_killed_trainings_end_as_the_undisturbed_one(config, tmp_path):
     whole, draw = tmp_path / 'whole', random.Random(SEED)
     duration = finish(config, whole)
     killed = []
-    for number in range(KILLS):
-        folder, workers = tmp_path / f'run{number}', number % 2
+    while len(killed) < KILLS:
+        folder, workers = tmp_path / f'run{len(killed)}', len(killed) % 2
         moment = draw.uniform(0, duration)
-        was_killed = kill(config, folder, moment, workers)
+        if not kill(config, folder, moment, workers):
+            shutil.rmtree(folder)
+            continue
         found = checkpoints_of(folder)
-        killed.append((round(moment, 2), was_killed, max(found, default=0)))
+        killed.append((round(moment, 2), max(found, default=0)))
         for path in found.values():
             verify_file(path)
         finish(config, folder, 1 - workers)
         assert_same_end(whole, folder)
         assert not list(folder.glob('*.tmp*'))
-    (tmp_path / 'killed.txt').write_text('moment (s), killed, steps done\n' + '\n'.join(map(str, killed)))
-    assert sum(was_killed for _, was_killed, _ in killed) > KILLS / 2
+    (tmp_path / 'killed.txt').write_text('moment (s), steps done\n' + '\n'.join(map(str, killed)))

@@ -20,6 +20,7 @@ from mmseg.core.finite import FirstBadStep, bad_parameter
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.core.stopping import Stopped, StopRequest
 from mmseg.datasets import CustomDataset
+from mmseg.datasets.class_stats import LabelIndex
 from mmseg.datasets.image_header import LIMIT_NAME, refuse_huge_image
 from mmseg.datasets.loader import build_train_loader, unwrap_batch, worker_deaths_told
 from mmseg.datasets.pipelines.decoding import decode_image
@@ -236,3 +237,12 @@ def test_other_errors_of_the_system_keep_their_traceback():
 
     with pytest.raises(OSError, match='ours'):
         program()
+
+
+def test_statistics_name_images_of_the_data_set_alone(tmp_path):
+    """They are compared with its files, and nothing is opened by their names."""
+    index = LabelIndex([str(tmp_path / 'gt' / city / 'a_label.png') for city in ('ulm', 'bonn')])
+    assert index.find('gt/bonn/a_label.png') == index.find(f'{tmp_path}/gt/bonn/a_label.png') == [1]
+    assert index.find('/where/it/was/before/gt/ulm/a_label.png') == [0]
+    for path in ('/etc/passwd', '../../secret.png', '..', ''):
+        assert index.find(path) == []
