@@ -5,8 +5,9 @@
     python -m benchmarks.train_step --size 512 --batch 2 --amp bfloat16 --compile     (a GPU)
 
 Both schedules train a network of their own from the same weights on the same batches of noise; the ratio
-is the median over the rounds, each of which times both, so a noisy machine does not decide it. Without
---schedule released|ours the peak of the process's memory is that of both together.
+is the median over the rounds, each of which times both, so a noisy machine does not decide it. The peak
+of the memory is that of both networks together, unless --schedule says which. Precision, compilation and
+recomputed activations are those of ours; the released code has none of them.
 """
 from __future__ import annotations
 
@@ -31,6 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.released_schedule import ReleasedSchedule, make_plain
 from mmseg.core.optimizer import build_optimizer
 from mmseg.core.optimizer_step import OptimizerStep
+from mmseg.core.precision import grad_scaler, prepare_networks, set_tf32
 from mmseg.models.builder import build_train_model
 from mmseg.models.uda import dacs
 from mmseg.models.uda.dacs import DACS
@@ -71,7 +73,11 @@ def make_config(args: argparse.Namespace) -> Any:
     cfg.model.pretrained = None
     cfg.model.backbone.type = args.backbone
     cfg.model.decode_head.in_channels = SMALL_CHANNELS.get(args.backbone, [64, 128, 320, 512])
+    cfg.model.backbone.with_cp = args.with_cp
     cfg.uda.debug_img_interval = 10 ** 9
+    cfg.compile, cfg.tf32 = args.compile, args.tf32
+    if args.amp:
+        cfg.amp = dict(dtype=args.amp)
     # rows without weight, in the proportion of the 512 crop
     cfg.uda.pseudo_weight_ignore_top, cfg.uda.pseudo_weight_ignore_bottom = (
         15 * args.size // 512, 120 * args.size // 512)
@@ -112,6 +118,7 @@ class Side:
 
 def make_sides(args: argparse.Namespace) -> list[Side]:
     cfg = make_config(args)
+    set_tf32(args.tf32)
     torch.manual_seed(0)
     start = build_train_model(cfg).state_dict()
     sides = []
@@ -119,8 +126,12 @@ def make_sides(args: argparse.Namespace) -> list[Side]:
         model = build_train_model(cfg)
         model.load_state_dict(start)
         model.to(args.device).train()
-        owner = (OptimizerStep(build_optimizer(model, dict(cfg.optimizer))) if name == 'ours'
-                 else ReleasedSchedule(model, cfg.optimizer))
+        if name == 'ours':
+            prepare_networks(model, cfg)
+            owner = OptimizerStep(build_optimizer(model, dict(cfg.optimizer)),
+                                  scaler=grad_scaler(cfg, torch.device(args.device)))
+        else:
+            owner = ReleasedSchedule(model, cfg.optimizer)
         sides.append(Side(name, model, owner, args.default_memory and name == 'released'))
     return sides
 
