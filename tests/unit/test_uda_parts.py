@@ -7,6 +7,8 @@ import random
 import numpy as np
 import pytest
 import torch
+from kornia.augmentation import ColorJitter
+from kornia.filters import gaussian_blur2d
 from timm.layers import DropPath
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
@@ -181,11 +183,27 @@ def test_jitter_is_as_strong_in_all_four_ways(monkeypatch):
 
     def jitter(brightness, contrast, saturation, hue):
         seen.append((brightness, contrast, saturation, hue))
-        return lambda image: image
+        return ColorJitter(brightness, contrast, saturation, hue)
 
     monkeypatch.setattr('kornia.augmentation.ColorJitter', jitter)
     color_jitter(torch.rand(1, 3, 4, 4), 0.2)
     assert seen == [(0.2, 0.2, 0.2, 0.2)]
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_jitter_is_that_of_kornia(seed):
+    """Its draws, and its order of the four steps."""
+    pixels = torch.rand(1, 3, 8, 12, generator=torch.Generator().manual_seed(seed))
+    torch.manual_seed(seed)
+    peer = ColorJitter(0.5, 0.5, 0.5, 0.25)(pixels)
+    torch.manual_seed(seed)
+    ours = color_jitter(pixels, dict(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25))
+    torch.testing.assert_close(ours, peer)
+
+
+def test_blur_is_that_of_kornia():
+    pixels = torch.rand(1, 3, 30, 50, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(gaussian_blur(pixels, 0.9), gaussian_blur2d(pixels, (3, 5), (0.9, 0.9)))
 
 
 def test_jitter_keeps_shape_and_range():

@@ -1,6 +1,7 @@
 """Strong augmentation of the mixed image (DACS, Tranheden et al., WACV 2021; method.md, steps 2 and 7).
 
-Whether an augmentation fires is drawn once a step for the whole batch; how strong it is, once an image.
+Whether an augmentation fires is drawn once a step for the whole batch; how strong it is, once an image. What
+is drawn lies on the host, and reaches the device without waiting for it.
 """
 from __future__ import annotations
 
@@ -13,6 +14,12 @@ import kornia
 import numpy as np
 import torch
 from torch import Tensor
+
+# In the order of kornia's numbers for them.
+JITTERS = dict(brightness=kornia.enhance.adjust_brightness_accumulative,
+               contrast=kornia.enhance.adjust_contrast_with_mean_subtraction,
+               saturation=kornia.enhance.adjust_saturation_with_gray_subtraction,
+               hue=kornia.enhance.adjust_hue)
 
 
 @dataclass(frozen=True)
@@ -56,17 +63,24 @@ class StrongAugmentation:
 def normalisation(img_meta: dict, device: torch.device) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of an image in [0, 1], each (1 3 1 1), from its meta data."""
     config = img_meta['img_norm_cfg']
-    return tuple(
-        torch.tensor(np.asarray(config[key], dtype=np.float32) / 255.0, device=device).view(1, 3, 1, 1)
-        for key in ('mean', 'std'))
+    both = torch.from_numpy(np.array([config['mean'], config['std']], dtype=np.float32) / 255.0)
+    mean, std = both.view(2, 1, 3, 1, 1).to(device, non_blocking=True)
+    return mean, std
 
 
 def color_jitter(image: Tensor, strength: float | dict) -> Tensor:
     """kornia's ColorJitter with brightness = contrast = saturation = hue = ``strength``, or with the
-    strengths of a dict, of an image (1 3 H W) in [0, 1]."""
+    strengths of a dict, of an image (1 3 H W) in [0, 1]. Its parts one by one: as a whole it looks at values
+    that, on a GPU, it would wait for."""
     if not isinstance(strength, dict):
-        strength = dict.fromkeys(('brightness', 'contrast', 'saturation', 'hue'), strength)
-    return kornia.augmentation.ColorJitter(**strength)(image)
+        strength = dict.fromkeys(JITTERS, strength)
+    drawn = kornia.augmentation.ColorJitter(**strength).forward_parameters(image.shape)
+    factors = torch.stack([drawn[f'{name}_factor'] * (math.tau if name == 'hue' else 1) for name in JITTERS])
+    factors = factors.to(image.device, image.dtype, non_blocking=True)
+    image = image.clamp(0, 1)
+    for k in drawn['order'].tolist():
+        image = list(JITTERS.values())[k](image, factors[k])
+    return image.clamp(0, 1)
 
 
 def blur_kernel_size(side: int) -> int:
@@ -77,5 +91,8 @@ def blur_kernel_size(side: int) -> int:
 
 def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of (1 3 H W), σ in pixels."""
-    kernel = (blur_kernel_size(image.shape[2]), blur_kernel_size(image.shape[3]))
-    return kornia.filters.gaussian_blur2d(image, kernel, (sigma, sigma))
+    sigmas = torch.tensor([[sigma]], dtype=image.dtype)
+    of_height, of_width = (
+        kornia.filters.get_gaussian_kernel1d(blur_kernel_size(side), sigmas)
+        .to(image.device, non_blocking=True) for side in image.shape[2:])
+    return kornia.filters.filter2d_separable(image, of_width, of_height)
