@@ -41,7 +41,8 @@ def rehearse(runner: IterBasedRunner, loader: DataLoader) -> None:
     weights = on_cpu(model.state_dict())
     state = on_cpu(model.training_state()) if hasattr(model, 'training_state') else None
     runner.data_loader = loader
-    batch = load_step(loader, runner.iter)
+    with settings_blamed('the trial of one batch failed: settings of data do not fit together'):
+        batch = load_step(loader, runner.iter)
     model.train()
     runner.seed_step()
     step = NoUpdate(runner.optimizer_step)
