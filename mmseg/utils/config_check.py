@@ -47,7 +47,8 @@ LEVEL = Kind(f'one of {", ".join(LEVELS)}', lambda value: value in LEVELS or NUM
 COUNT, NUMBER = _whole(1), _whole(0)
 
 KINDS: dict[str, Kind] = {
-    'model': DICT, 'data': DICT, 'uda': _or_none(DICT), 'optimizer': DICT, 'lr_config': DICT, 'runner': DICT,
+    'model': DICT, 'model.pretrained': _or_none(TEXT), 'data': DICT,
+    'uda': _or_none(DICT), 'optimizer': DICT, 'lr_config': DICT, 'runner': DICT,
     'optimizer_config': _or_none(DICT), 'optimizer_config.grad_clip': _or_none(DICT),
     'optimizer_config.cumulative_iters': COUNT, 'amp': _or_none(DICT), 'fp16': _or_none(DICT),
     'tf32': _or_none(SWITCH), 'data.train': DATA_SET, 'data.val': DATA_SET, 'data.test': DATA_SET,
