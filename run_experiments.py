@@ -47,8 +47,8 @@ from mmseg.utils.runs import (
 from mmseg.utils.slurm import submit
 
 # top-level keys that a config may have beside those of its base files
-OPTIONAL_KEYS = ('auto_resume', 'custom_hooks', 'deterministic', 'fp16', 'load_from', 'lr_config',
-                 'resume_from', 'seed', 'use_ddp_wrapper')
+OPTIONAL_KEYS = ('amp', 'auto_resume', 'compile', 'custom_hooks', 'deterministic', 'fp16', 'load_from',
+                 'lr_config', 'resume_from', 'seed', 'tf32', 'use_ddp_wrapper')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -189,3 +189,13 @@ def test_the_end_of_a_training_in_words():
 def test_differences():
     lines = run_experiments.differences(dict(a=dict(b=1, c={}), d=2), dict(a=dict(b=3, c={}), e=4))
     assert lines == ['~ a.b = 3 (was 1)', '- d (was 2)', '+ e = 4']
+
+
+def test_precision_and_compilation_by_option(capsys):
+    options = ['amp.dtype=bfloat16', 'compile=True', 'tf32=True', 'model.backbone.with_cp=True']
+    with pytest.raises(SystemExit) as end:
+        run_experiments.main(['--exp', '20', '--dry-run', '--options', *options])
+    assert end.value.code == 0
+    changed = {"+ amp.dtype = 'bfloat16'", '+ compile = True', '+ tf32 = True',
+               '+ model.backbone.with_cp = True'}
+    assert changed <= set(capsys.readouterr().out.splitlines())
