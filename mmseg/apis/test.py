@@ -23,8 +23,11 @@ from mmseg.core.visualization import (
     show_image,
 )
 from mmseg.datasets.size_groups import sized_batches
+from mmseg.utils.memory import return_freed_memory
 
 from .class_maps import class_maps, reduced_precision
+
+TRIM_INTERVAL = 20  # images
 
 
 @dataclass
@@ -123,6 +126,8 @@ def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | s
         score = _Score(dataset, executor, data_loader) if evaluate else None
         for index, meta, seg in predict(model, data_loader, device, progress):
             outcome.indices.append(index)
+            if len(outcome.indices) % TRIM_INTERVAL == 0:
+                return_freed_memory()
             if score:
                 score.add(index, seg)
             if not (keep_predictions or format_dir or out_dir or show):

@@ -24,3 +24,10 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return all([mallopt(M_MMAP_MAX, 0), mallopt(M_TRIM_THRESHOLD, NEVER), mallopt(M_TOP_PAD, GROWTH)])
+
+
+def return_freed_memory() -> None:
+    """Hand memory that lies free between what is in use back to the system (glibc; else nothing happens), so
+    that a long row of images of a few sizes leaves no holes that grow."""
+    if platform.libc_ver()[0] == 'glibc':
+        ctypes.CDLL(None).malloc_trim(0)
