@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch._dynamo.utils import counters
+from torch.nn.parallel import DistributedDataParallel
 from uda_models import BALANCE, batch, network, seed_all, sgd, uda_model
 
 from mmseg.apis.train import check_settings
@@ -199,6 +200,36 @@ def test_a_step_in_parts_is_one_step_of_the_method():
     assert passes == [1, 1, 1, 1] and updates == [1] and model.local_iter == 1
     for one, other in zip(model.ema_model.parameters(), before.parameters()):
         assert torch.equal(one, other)
+
+
+@pytest.fixture
+def one_process(tmp_path):
+    torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/meeting', rank=0,
+                                         world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize('uda', [True, False])
+def test_gradients_are_exchanged_once_a_step(one_process, uda):
+    def exchanges(parts: int) -> list[int]:
+        model = built() if uda else build_segmentor(tiny()).train()
+        model.distribute(DistributedDataParallel)
+        passes, buckets = [0], []
+
+        def count(state: None, bucket):
+            buckets.append(passes[0])
+            return torch.futures.collect_all([]).then(lambda _: bucket.buffer())
+
+        network = model._parallel[0]
+        network.register_comm_hook(None, count)
+        network.register_forward_pre_hook(lambda *args: passes.append(passes.pop() + 1))
+        step = OptimizerStep(torch.optim.SGD(network.parameters(), lr=0.0), cumulative_iters=parts)
+        model.train_step(batch(0, **SIZE) if uda else plain_batch(), step)
+        return sorted(set(buckets))
+
+    last = 2 if uda else 1
+    assert exchanges(1) == [last] and exchanges(2) == [2 * last]
 
 
 def test_batch_that_cannot_be_cut():
