@@ -83,3 +83,24 @@ def test_options_put_dicts_where_the_config_has_none():
                                      'uda.entropy_balance.loss_weight': 1})
     assert cfg.optimizer_config == dict(grad_clip=dict(max_norm=35))
     assert cfg.uda.entropy_balance == dict(type='EntropyBalanceLoss', target=target, loss_weight=1)
+
+
+def test_float16_in_parts_is_resumed_with_its_scale(tiny, run_program, tmp_path):
+    """Two steps in one run are one step and another after a resume: in weights and scale."""
+    settings = {'amp': dict(dtype='float16', init_scale=64.0, growth_interval=1),
+                'optimizer_config': dict(cumulative_iters=2), 'model.backbone.with_cp': True,
+                'checkpoint_config.interval': 1}
+    whole, halves = tmp_path / 'whole', tmp_path / 'halves'
+    run_program('tools.train', tiny(**{**settings, 'runner.max_iters': 2, 'work_dir': str(whole)}),
+                '--no-validate')
+    run_program('tools.train', tiny(**{**settings, 'runner.max_iters': 1, 'work_dir': str(halves)}),
+                '--no-validate')
+    run_program('tools.train', tiny(**{**settings, 'runner.max_iters': 2, 'work_dir': str(halves)}),
+                '--no-validate', '--resume', 'auto')
+    scales = [load_file(str(path))['optimizer_step']['scaler']['scale']
+              for path in (whole / 'iter_2.pth', halves / 'iter_2.pth')]
+    assert scales == [256, 256], 'doubled after each step'
+    resumed = weights(halves / 'iter_2.pth')
+    for name, w in weights(whole / 'iter_2.pth').items():
+        assert torch.equal(resumed[name], w), name
+        assert w.dtype in (torch.float32, torch.int64), name

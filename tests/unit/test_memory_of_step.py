@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from pathlib import Path
 
+import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
@@ -66,6 +67,15 @@ def peak_of_step(size: int, images: int, with_cp: bool) -> float:
     return live.peak / GIB
 
 
+def checkpoints_on_meta() -> bool:
+    try:
+        with torch.random.fork_rng(devices=[0], device_type='meta'):
+            return True
+    except RuntimeError:
+        return False
+
+
+@pytest.mark.skipif(not checkpoints_on_meta(), reason='this torch has no random states on the meta device')
 def test_mit_b5_at_512_in_batches_of_two_fits_in_eight_gigabytes():
     """And a gigabyte is left for what is not counted. Three networks, gradients and averages are six times
     85 million numbers of four bytes."""
