@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from uda_models import BALANCE, THINGS, batch, network, seed_all, sgd, uda_model
 
 from mmseg.core.optimizer_step import OptimizerStep
@@ -135,6 +136,22 @@ def test_magnitude_of_the_source_gradients():
     losses['decode.loss_seg'].backward()
     expected = np.mean([float(p.grad.abs().mean()) for p in student.parameters() if p.grad is not None])
     assert float(outputs[0]['log_vars']['src.grad_magnitude']) == pytest.approx(expected, rel=1e-4)
+
+
+def test_one_log_softmax_a_pass():
+    """Cross-entropy and entropy balance share it, forward and backward; the teacher's softmax is another."""
+    model = uda_model(entropy_balance=BALANCE).train()
+    called = []
+
+    class Count(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            called.append(func.__name__)
+            return func(*args, **(kwargs or {}))
+
+    with Count():
+        model.train_step(batch(0, **SIZE), sgd(model))
+    assert [name for name in called if 'log_softmax' in name] == [
+        '_log_softmax.default', '_log_softmax_backward_data.default'] * 2
 
 
 def test_visuals_come_at_the_interval():
