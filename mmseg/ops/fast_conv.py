@@ -1,6 +1,9 @@
 """A convolution that takes the quickest of several equal ways on a CPU."""
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import CONV_LAYERS
@@ -60,14 +63,74 @@ def dilated_depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: 
     Returns:
         (B C H W), channels-last: that of ``F.conv2d`` with padding and dilation d, to the rounding.
     """
-    batch, channels, height, width = x.shape
-    d = dilation
+    images = _Split.apply(x.permute(0, 2, 3, 1), dilation)
+    maps = images.flatten(0, 2).permute(0, 3, 1, 2)
+    out = F.conv2d(maps, weight, bias, padding=1, groups=x.shape[1]).permute(0, 2, 3, 1)
+    return _Join.apply(out.reshape(images.shape), x.shape[2:]).permute(0, 3, 1, 2)
+
+
+class _Split(torch.autograd.Function):
+    """Image (B H W C) → its sub-sampled images (B d d rows columns C), filled up with zeros. Its transpose
+    is :class:`_Join`, and the other way round."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, d: int) -> Tensor:
+        ctx.size = image.shape[1:3]
+        return split(image, d)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return join(grad, ctx.size), None
+
+
+class _Join(torch.autograd.Function):
+    """Sub-sampled images (B d d rows columns C) → the image of ``size`` (H W) that they come from."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, size: torch.Size) -> Tensor:
+        ctx.d = images.shape[1]
+        return join(images, size)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return split(grad, ctx.d), None
+
+
+def split(image: Tensor, d: int) -> Tensor:
+    batch, height, width, channels = image.shape
     rows, columns = -(-height // d), -(-width // d)
-    images = F.pad(x.permute(0, 2, 3, 1), (0, 0, 0, columns * d - width, 0, rows * d - height))
-    images = images.reshape(batch, rows, d, columns, d, channels).permute(0, 2, 4, 1, 3, 5)
-    images = images.reshape(batch * d * d, rows, columns, channels).permute(0, 3, 1, 2)
-    out = F.conv2d(images, weight, bias, padding=1, groups=channels).permute(0, 2, 3, 1)
-    out = out.reshape(batch, d, d, rows, columns, channels).permute(0, 3, 1, 4, 2, 5)
-    out = out.reshape(batch, rows * d, columns * d, channels)[:, :height, :width]
-    # a strided result would send the norm that follows down its generic path
-    return out.contiguous().permute(0, 3, 1, 2)
+    images = image.new_empty(batch, d, d, rows, columns, channels)
+    for part, of_image in _regions(images, image):
+        part.copy_(of_image)
+    if height % d:
+        images[:, height % d:, :, -1].zero_()
+    if width % d:
+        images[:, :, width % d:, :, -1].zero_()
+    return images
+
+
+def join(images: Tensor, size: torch.Size) -> Tensor:
+    image = images.new_empty(len(images), *size, images.shape[-1])
+    for part, of_image in _regions(images, image):
+        of_image.copy_(part)
+    return image
+
+
+def _regions(images: Tensor, image: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Views of the same pixels of (B d d rows columns C) and (B H W C): those of whole cells of d×d pixels,
+    and those of the cut ones at the right and at the bottom."""
+    d = images.shape[1]
+    cells = images.permute(0, 3, 1, 4, 2, 5)  # (B rows d columns d C)
+    for rows, i, lines in _whole_and_cut(image.shape[1], d):
+        for columns, j, dots in _whole_and_cut(image.shape[2], d):
+            part = cells[:, rows, :i, columns, :j]
+            yield part, image[:, lines, dots].unflatten(2, part.shape[3:5]).unflatten(1, part.shape[1:3])
+
+
+def _whole_and_cut(length: int, d: int) -> Iterator[tuple[slice, int, slice]]:
+    """(cells, pixels of each, their pixels in the image) along a side."""
+    whole, rest = divmod(length, d)
+    if whole:
+        yield slice(whole), d, slice(whole * d)
+    if rest:
+        yield slice(whole, None), rest, slice(whole * d, None)
