@@ -27,7 +27,7 @@ from mmseg.utils.memory import return_freed_memory
 
 from .class_maps import class_maps, reduced_precision
 
-TRIM_INTERVAL = 20  # images
+TRIM_INTERVAL = 20  # batches
 
 
 @dataclass
@@ -87,9 +87,11 @@ def predict(model: nn.Module, data_loader: DataLoader, device: torch.device | st
     bar = tqdm(total=len(data_loader.dataset), unit='img', disable=not progress or rank > 0,
                mininterval=0.5 if sys.stderr.isatty() else 30)
     with bar:
-        for indices, data in sized_batches(data_loader, device):
+        for number, (indices, data) in enumerate(sized_batches(data_loader, device), 1):
             yield from zip(indices, data['img_metas'][0], class_maps(model, **data))
             bar.update(min(len(indices) * ranks, bar.total - bar.n))
+            if number % TRIM_INTERVAL == 0:
+                return_freed_memory()
 
 
 def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | str, *,
@@ -126,8 +128,6 @@ def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | s
         score = _Score(dataset, executor, data_loader) if evaluate else None
         for index, meta, seg in predict(model, data_loader, device, progress):
             outcome.indices.append(index)
-            if len(outcome.indices) % TRIM_INTERVAL == 0:
-                return_freed_memory()
             if score:
                 score.add(index, seg)
             if not (keep_predictions or format_dir or out_dir or show):
