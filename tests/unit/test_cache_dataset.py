@@ -154,7 +154,8 @@ def test_a_second_run_writes_nothing_and_a_changed_file_is_cached_anew(cfg, fill
 @pytest.mark.parametrize(('change', 'message'), [
     (lambda part: part.pipeline[1].update(reduce_zero_label=True), 'with transforms=.*reduce_zero_label'),
     (lambda part: part.update(ignore_index=17), 'made with ignore_index=255, and the config asks for 17'),
-    (lambda part: part.update(classes=['road']), 'made with num_classes=19, and the config asks for 1|made with label_map='),
+    (lambda part: part.update(classes=['road']),
+     'made with num_classes=19, and the config asks for 1|made with label_map='),
     (lambda part: part.pipeline[2].update(keep_ratio=False), 'made with transforms='),
     (lambda part: part.pipeline[2].update(img_scale=(32, 32)), 'no finished cache in .*train_32x32'),
 ])
