@@ -30,12 +30,13 @@ def build_optimizer(model: nn.Module, cfg: dict) -> torch.optim.Optimizer:
         raise UserError(f"unknown optimizer type '{kind}': {did_you_mean(kind, OPTIMIZERS.module_dict)}")
     with settings_blamed(f'optimizer {dict(cfg)}'):
         optimizer = mmcv_build_optimizer(model, dict(cfg))
-    groups: dict[tuple, dict] = {}
+    groups: dict[str, dict] = {}
     for group in optimizer.param_groups:
         trained = [p for p in group['params'] if p.requires_grad]
         settings = {k: v for k, v in group.items() if k != 'params'}
         if trained:
-            same = groups.setdefault(tuple(sorted(settings.items())), {**settings, 'params': []})
+            # as text, because settings of a json config are lists (betas)
+            same = groups.setdefault(repr(sorted(settings.items())), {**settings, 'params': []})
             same['params'] += trained
     if not groups:
         raise UserError('there is no parameter to train')

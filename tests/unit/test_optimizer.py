@@ -96,3 +96,9 @@ def test_groups_keep_the_update_of_single_parameters():
 def test_mistakes_in_the_settings(cfg, hint):
     with pytest.raises(UserError, match=hint):
         build_optimizer(nn.Linear(2, 2), cfg)
+
+
+def test_settings_of_a_json_config_are_lists():
+    adamw = build_optimizer(nn.Linear(2, 2), dict(
+        type='AdamW', lr=0.1, betas=[0.9, 0.99], paramwise_cfg=dict(bias_lr_mult=2.0)))
+    assert [tuple(group['betas']) for group in adamw.param_groups] == [(0.9, 0.99)] * 2
