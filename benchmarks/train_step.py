@@ -38,6 +38,7 @@ from mmseg.models.uda import dacs
 from mmseg.models.uda.dacs import DACS
 from mmseg.utils.config import load_config
 from mmseg.utils.files import write_json
+from mmseg.utils.labels import present_classes
 from mmseg.utils.memory import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, keep_freed_memory
 
 M_MMAP_THRESHOLD = -3  # of mallopt(3)
@@ -91,7 +92,8 @@ def make_batch(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     cells = rng.randint(0, 19, (args.batch, 1, args.size // 32, args.size // 32))
     label = np.kron(cells, np.ones((1, 1, 32, 32), np.int64))
     source, target = (torch.from_numpy(rng.standard_normal(shape).astype(np.float32)) for _ in range(2))
-    metas = [META] * args.batch
+    # the loader's workers find the classes, so that no step waits for the device to tell them
+    metas = [dict(META, label_classes=present_classes(one)) for one in label]
     return dict(img=source.to(args.device), img_metas=metas, target_img=target.to(args.device),
                 gt_semantic_seg=torch.from_numpy(label).to(args.device), target_img_metas=metas)
 
@@ -103,7 +105,6 @@ class Side:
     name: str
     model: DACS
     owner: OptimizerStep | ReleasedSchedule
-
     default_memory: bool = False
 
     def prepare(self) -> None:
