@@ -11,6 +11,7 @@ import random
 import shutil
 import signal
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import forget_loggers
+from tqdm import tqdm
 
 from mmseg.utils.checkpoint import load_file
 from mmseg.utils.checkpoint_files import checkpoints_of, verify_file
@@ -26,6 +28,7 @@ from tools import train  # here, so that the children need not import it
 KILLS = int(os.environ.get('MMSEG_KILLS', '5'))
 SEED = int(os.environ.get('MMSEG_KILL_SEED', '0'))
 STEPS = 8
+pytestmark = pytest.mark.timeout(120 * KILLS)
 
 
 @pytest.fixture
@@ -50,6 +53,8 @@ def begin(config: Path, folder: Path, workers: int) -> int:
     os.dup2(output, 2)
     sys.stdout = sys.stderr = os.fdopen(2, 'w', buffering=1)
     forget_loggers()
+    # tqdm's own is a semaphore that is shared with the test, for ever taken if the kill comes while a bar moves
+    tqdm.set_lock(threading.RLock())
     code = 70
     try:
         train.main([str(config), '--work-dir', str(folder), '--resume', 'auto', '--device', 'cpu',

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from data_trees import LABEL_IDS, acdc, blocky_label, cityscapes, save, train_pipeline
 from download_trees import RAIN, SYNTHIA_IDS, gta, synthia, weather
 from PIL import Image
+from tqdm import tqdm
 
 from mmseg.datasets import build_dataset
 from mmseg.utils import UserError
@@ -295,6 +297,8 @@ def start_converter(root: Path) -> multiprocessing.Process:
 
 def run_quietly(root: Path, ready) -> None:
     os.setpgid(0, 0)
+    # tqdm's own is a semaphore that is shared with the test, for ever taken if the kill comes while a bar moves
+    tqdm.set_lock(threading.RLock())
     ready.set()
     with open(os.devnull, 'w') as nowhere, contextlib.redirect_stderr(nowhere), \
             contextlib.redirect_stdout(nowhere):
