@@ -22,6 +22,7 @@ TEST = [
     'cityscapesscripts>=2.2.2,<3',
     'hypothesis>=6.100,<7',
     'pytest>=8,<10',
+    'pytest-timeout>=2.3,<3',
     'pytest-xdist>=3.5,<4',
     'ruff>=0.17,<0.18',
     'torchmetrics>=1.3.2,<2',

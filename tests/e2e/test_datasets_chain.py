@@ -118,6 +118,7 @@ def in_two_processes(folder: Path, *words) -> list[str]:
         process.start()
     for process in processes:
         process.join(300)
+        process.kill()
     assert [process.exitcode for process in processes] == [0, 0]
     return [(folder / f'out{rank}').read_text() for rank in range(2)]
 

@@ -31,6 +31,7 @@ from mmseg.utils.config import load_config
 
 MINUTES = float(os.environ.get('FUZZ_MINUTES', 0))
 PARTS = 3  # of the time
+pytestmark = pytest.mark.timeout(600 + 60 * MINUTES)
 COUNT: dict[str, list[int]] = {}  # examples, and how many of them were refused
 
 
