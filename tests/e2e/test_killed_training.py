@@ -53,7 +53,7 @@ def begin(config: Path, folder: Path, workers: int) -> int:
     os.dup2(output, 2)
     sys.stdout = sys.stderr = os.fdopen(2, 'w', buffering=1)
     forget_loggers()
-    # tqdm's own is a semaphore that is shared with the test, for ever taken if the kill comes while a bar moves
+    # tqdm's own is a semaphore shared with the test, taken for ever if the kill comes while a bar moves
     tqdm.set_lock(threading.RLock())
     code = 70
     try:

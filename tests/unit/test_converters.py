@@ -297,7 +297,7 @@ def start_converter(root: Path) -> multiprocessing.Process:
 
 def run_quietly(root: Path, ready) -> None:
     os.setpgid(0, 0)
-    # tqdm's own is a semaphore that is shared with the test, for ever taken if the kill comes while a bar moves
+    # tqdm's own is a semaphore shared with the test, taken for ever if the kill comes while a bar moves
     tqdm.set_lock(threading.RLock())
     ready.set()
     with open(os.devnull, 'w') as nowhere, contextlib.redirect_stderr(nowhere), \
