@@ -6,6 +6,7 @@ gradients), computed the way the released implementation of the method orders it
 - source forward and backward, then a second backward through the encoder for the feature distance;
 - mixed forward and backward, then a second forward and backward of the mixed images for the entropy;
 - attention as two matrix products around a softmax, feature maps copied to B C H W between the stages;
+- every branch computed, multiplied by 0 where stochastic depth leaves it out;
 - the teacher's average parameter by parameter, an optimizer group for each parameter;
 - every log value read by the host as soon as it exists.
 
@@ -14,11 +15,13 @@ Nothing is done that the released code does not do, so it is not slower than tha
 from __future__ import annotations
 
 import types
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmcv.runner import build_optimizer
+from timm.layers import DropPath
 from torch import Tensor, nn
 
 from mmseg.models.backbones.mix_transformer import EfficientAttention, MixVisionTransformer
@@ -27,7 +30,7 @@ from mmseg.models.uda.dacs import DACS
 from mmseg.models.uda.pseudo_label import pixel_weight, pseudo_label
 from mmseg.models.uda.strong_augment import StrongAugmentation
 from mmseg.models.utils.mlp import MLP
-from mmseg.ops import FastConv2d
+from mmseg.ops import FastConv2d, FastLinear, StochasticDepth
 
 
 def _plain_attention(self: EfficientAttention, x: Tensor, height: int, width: int) -> Tensor:
@@ -57,8 +60,13 @@ def _copied_embedding(self: MLP, x: Tensor) -> Tensor:
     return tokens.permute(0, 2, 1).contiguous().reshape(len(x), -1, *x.shape[2:])
 
 
+def _multiplied_branch(self: StochasticDepth, x: Tensor, branch: Callable, *modules: nn.Module) -> Tensor:
+    return x + DropPath.forward(self, branch(x))
+
+
 PLAIN = {EfficientAttention: ('forward', _plain_attention), MLP: ('forward', _copied_embedding),
-         MixVisionTransformer: ('_run_stage', _copied_stage), FastConv2d: ('forward', nn.Conv2d.forward)}
+         MixVisionTransformer: ('_run_stage', _copied_stage), FastConv2d: ('forward', nn.Conv2d.forward),
+         FastLinear: ('forward', nn.Linear.forward), StochasticDepth: ('forward', _multiplied_branch)}
 
 
 def make_plain(model: nn.Module) -> nn.Module:

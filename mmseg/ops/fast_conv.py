@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from mmcv.cnn import CONV_LAYERS
 from torch import Tensor, nn
 
+from .eager import is_eager_float32_on_cpu, is_eager_on_cpu
+from .fast_linear import is_wide_linear, linear
 from .winograd import OUT, winograd_conv3x3
 
 FAST_CONV = dict(type='FastConv2d')
@@ -22,14 +24,15 @@ class FastConv2d(nn.Conv2d):
 
     On a CPU, oneDNN runs the backward pass of a dilated depthwise convolution in its reference code; it
     becomes an undilated convolution of sub-sampled images. A wide 3×3 convolution takes Winograd's way with a
-    quarter of the multiplications. Both are measured in docs/performance.md. Elsewhere, and while a graph
-    is recorded, this is ``nn.Conv2d``.
+    quarter of the multiplications. A wide one whose patches neither overlap nor leave gaps is a product of
+    matrices. All are measured in docs/performance.md. Elsewhere, and while a graph is recorded, this is
+    ``nn.Conv2d``.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != 'cpu' or torch.compiler.is_compiling() or torch.jit.is_tracing():
-            return super().forward(x)
-        if not self._keeps_the_size_with_3x3():
+        if is_eager_on_cpu(x) and self._has_wide_patches(x):
+            return patch_conv(x, self.weight, self.bias)
+        if not is_eager_on_cpu(x) or not self._keeps_the_size_with_3x3():
             return super().forward(x)
         if self.groups == self.in_channels == self.out_channels and self.dilation[0] > 1:
             return dilated_depthwise(x, self.weight, self.bias, self.dilation[0])
@@ -41,12 +44,34 @@ class FastConv2d(nn.Conv2d):
         return (self.kernel_size == (3, 3) and self.stride == (1, 1) and self.padding == self.dilation
                 and self.dilation[0] == self.dilation[1] and self.padding_mode == 'zeros')
 
+    def _has_wide_patches(self, x: Tensor) -> bool:
+        return (self.kernel_size == self.stride and self.padding == (0, 0) and self.dilation == (1, 1)
+                and self.groups == 1 and is_wide_linear(x, self.weight.flatten(1)))
+
     def _is_wide(self, x: Tensor) -> bool:
         tiles = x.shape[0] * x.shape[2] * x.shape[3] / OUT ** 2
         return (self.groups == 1 and self.dilation == (1, 1) and tiles >= WINOGRAD_TILES
                 and self.in_channels * self.out_channels >= WINOGRAD_CHANNELS
-                and x.dtype == self.weight.dtype == torch.float32
-                and not torch.is_autocast_enabled('cpu'))
+                and is_eager_float32_on_cpu(x, self.weight))
+
+
+def patch_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A convolution whose stride is its kernel, as a product of its patches with the filters.
+
+    Args:
+        x: (B C H W), best channels-last; what is left of H and W over whole patches is not read.
+        weight: (O C h w), best channels-last, then it is not copied.
+        bias: (O), or None.
+
+    Returns:
+        (B O H//h W//w), channels-last.
+    """
+    height, width = weight.shape[2:]
+    rows, columns = x.shape[2] // height, x.shape[3] // width
+    cells = x[:, :, :rows * height, :columns * width].permute(0, 2, 3, 1)
+    cells = cells.unflatten(2, (columns, width)).unflatten(1, (rows, height)).transpose(2, 3)
+    filters = weight.permute(0, 2, 3, 1).flatten(1)
+    return linear(cells.flatten(3), filters, bias).permute(0, 3, 1, 2)
 
 
 def dilated_depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:

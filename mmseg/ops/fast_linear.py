@@ -1,0 +1,60 @@
+"""A linear layer whose products are oneDNN's on a CPU."""
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .eager import is_eager_float32_on_cpu
+
+# Channels in and out. Smaller weights stay in a core's cache, and oneDNN gains little.
+WIDE = 320
+HAS_ONEDNN = (platform.machine() in ('x86_64', 'AMD64') and torch.backends.mkldnn.is_available()
+              and hasattr(torch.ops.mkldnn, '_linear_pointwise'))
+
+
+class FastLinear(nn.Linear):
+    """``nn.Linear`` with the same parameters and, to the rounding, the same values.
+
+    A pass uses each weight of a deep network once, so it comes from memory, and there oneDNN's products with
+    a few hundred tokens are quicker than MKL's, which torch calls (docs/performance.md). Elsewhere, and
+    while a graph is recorded, this is ``nn.Linear``.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (linear if is_wide_linear(x, self.weight) else F.linear)(x, self.weight, self.bias)
+
+
+def is_wide_linear(x: Tensor, weight: Tensor) -> bool:
+    """Whether ``linear`` can take them, and is quicker than ``F.linear``."""
+    return HAS_ONEDNN and is_eager_float32_on_cpu(x, weight) and min(weight.shape) >= WIDE
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``F.linear``, (… C), (O C) and (O) → (… O), float32 on the CPU."""
+    return _Linear.apply(x, weight, bias) if torch.is_grad_enabled() else _product(x, weight, bias)
+
+
+class _Linear(torch.autograd.Function):
+    """y = x Wᵀ + b of (… C) with W (O C). The gradient of W stays MKL's: its factors are at hand already."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _product(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight, of_bias = ctx.needs_input_grad
+        rows = grad.reshape(-1, grad.shape[-1])
+        return (_product(grad, weight.t(), None) if of_x else None,
+                rows.t() @ x.reshape(-1, x.shape[-1]) if of_weight else None,
+                rows.sum(0) if of_bias else None)
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')

@@ -1,0 +1,76 @@
+"""The products that are quick on a CPU equal torch's own, in value and gradient."""
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from test_fast_conv import assert_equal, values_and_gradients
+from torch import nn
+
+from mmseg.ops import FastConv2d, FastLinear, fast_linear, linear, patch_conv
+
+needs_onednn = pytest.mark.skipif(not fast_linear.HAS_ONEDNN, reason='needs oneDNN')
+
+
+@needs_onednn
+@pytest.mark.parametrize('shape', [(5,), (2, 7), (2, 3, 4)])
+def test_linear(shape):
+    torch.manual_seed(0)
+    inputs = torch.randn(*shape, 40), torch.randn(24, 40), torch.randn(24)
+    assert_equal(values_and_gradients(linear, *inputs), values_and_gradients(F.linear, *inputs), 3e-6)
+    assert_equal(values_and_gradients(linear, *inputs[:2]), values_and_gradients(F.linear, *inputs[:2]), 3e-6)
+    with torch.no_grad():
+        assert_equal([linear(*inputs)], [F.linear(*inputs)], 3e-6)
+
+
+@needs_onednn
+def test_gradients_of_what_is_needed_only():
+    x, weight = torch.randn(3, 8), torch.randn(4, 8, requires_grad=True)
+    linear(x, weight).sum().backward()
+    assert x.grad is None and weight.grad.shape == (4, 8)
+    frozen = weight.detach()
+    x.requires_grad_()
+    linear(x, frozen, torch.zeros(4)).sum().backward()
+    assert frozen.grad is None and torch.allclose(x.grad, frozen.sum(0).expand(3, 8), atol=1e-5)
+
+
+@needs_onednn
+@pytest.mark.parametrize('size', [(8, 12), (9, 7)])
+def test_patches(size):
+    """Also where the image is no whole number of them."""
+    torch.manual_seed(0)
+    inputs = torch.randn(2, 6, *size), torch.randn(10, 6, 2, 2), torch.randn(10)
+    assert_equal(values_and_gradients(patch_conv, *inputs),
+                 values_and_gradients(lambda x, w, b: F.conv2d(x, w, b, stride=2), *inputs), 3e-6)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The number of products of oneDNN."""
+    made, product = [], fast_linear._product
+    monkeypatch.setattr(fast_linear, '_product', lambda *args: made.append(1) or product(*args))
+    return made
+
+
+@needs_onednn
+def test_which_layers_are_wide(calls):
+    for layer, image in ((FastLinear(320, 320), torch.randn(1, 320)),
+                         (FastLinear(319, 320), torch.randn(1, 319)),
+                         (FastConv2d(80, 320, 2, 2), torch.randn(1, 80, 4, 4)),
+                         (FastConv2d(80, 320, 2, 1), torch.randn(1, 80, 4, 4)),
+                         (FastConv2d(80, 320, 2, 2, groups=2), torch.randn(1, 80, 4, 4))):
+        layer(image)
+    assert len(calls) == 2
+
+
+@needs_onednn
+def test_elsewhere_it_is_torchs_layer(calls):
+    layer = FastLinear(320, 320)
+    x = torch.randn(1, 320)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+    assert layer.double()(x.double()).dtype == torch.float64
+    traced = torch.jit.trace(layer.float(), x, check_trace=False)
+    assert 'linear' in str(traced.graph) and not calls
+    assert FastLinear(320, 320).to('meta')(x.to('meta')).shape == (1, 320) and not calls
+    assert isinstance(layer, nn.Linear)
