@@ -61,6 +61,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--amp', choices=['bfloat16', 'float16'], help='of ours')
     parser.add_argument('--compile', action='store_true', help='of ours')
     parser.add_argument('--with-cp', action='store_true', help='of ours: recompute activations')
+    parser.add_argument('--joint-encoder', action='store_true',
+                        help='of ours: source and mixed images in one pass of the encoder')
     parser.add_argument('--tf32', action='store_true', help='of both')
     parser.add_argument('--default-memory', action='store_true',
                         help='let the released schedule run as a program that leaves the C library as it '
@@ -76,6 +78,7 @@ def make_config(args: argparse.Namespace) -> Any:
     cfg.model.decode_head.in_channels = SMALL_CHANNELS.get(args.backbone, [64, 128, 320, 512])
     cfg.model.backbone.with_cp = args.with_cp
     cfg.uda.debug_img_interval = 10 ** 9
+    cfg.uda.joint_encoder = args.joint_encoder
     cfg.compile, cfg.tf32 = args.compile, args.tf32
     if args.amp:
         cfg.amp = dict(dtype=args.amp)
@@ -182,12 +185,14 @@ def parts_timed(side: Side, device: str) -> Iterator[dict[str, float]]:
 
     model = side.model
     with ExitStack() as stack:
-        wrap(model.student, 'forward', 'source forward', 'mixed forward')
+        joint = side.name == 'ours' and model.joint_encoder
+        wrap(model.student, 'forward', *(['both forward'] if joint else ['source forward', 'mixed forward']))
         wrap(model.imnet_model, 'extract_feat', 'ImageNet encoder')
         wrap(model.ema_model, 'encode_decode', 'teacher')
         wrap(side.owner.optimizer, 'step', 'optimizer')
         if side.name == 'ours':
-            wrap(side.owner, 'backward', 'source backward', 'mixed backward')
+            wrap(side.owner, 'backward',
+                 *(['both backward'] if joint else ['source backward', 'mixed backward']))
             wrap(dacs, 'update_teacher', 'average of the teacher')
         else:
             wrap(side.owner, 'backward', 'source backward', 'distance backward', 'mixed backward',

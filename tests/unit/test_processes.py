@@ -68,6 +68,8 @@ OPTIONS = {
     'grad_clip': (tiny(), {}, dict(max_norm=0.01)),
     'blur and rows without weight': (tiny(), dict(blur=True, pseudo_weight_ignore_top=4,
                                                   mix_ignore_label=False), None),
+    'joint encoder': (tiny(auxiliary=True),
+                      dict(joint_encoder=True, entropy_balance=BALANCE, **FEATURES), None),
     'EBDA': (without_norm(), dict(entropy_balance=BALANCE, **FEATURES), None),
 }
 # a quantile, or a mean over the thing classes, of a batch is no mean of the images'

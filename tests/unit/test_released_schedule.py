@@ -13,18 +13,18 @@ ASPP = dict(type='aspp', sep=True, dilations=(1, 6), pool=False, act_cfg=dict(ty
 STILL = dict(type='SGD', lr=0.0)
 
 
-def method():
+def method(**uda):
     return fill(uda_model(
-        network(16, ASPP), pseudo_weight_ignore_top=4, pseudo_weight_ignore_bottom=8,
+        network(16, ASPP), **uda, pseudo_weight_ignore_top=4, pseudo_weight_ignore_bottom=8,
         imnet_feature_dist_lambda=1.0, imnet_feature_dist_classes=THINGS,
         imnet_feature_dist_scale_min_ratio=0.75,
         entropy_balance=BALANCE)).train()
 
 
-@pytest.fixture(scope='module')
-def steps():
+@pytest.fixture(scope='module', params=[False, True], ids=['', 'joint encoder'])
+def steps(request):
     """((log values, gradients) of ours, of the released schedule) after a step from the same state."""
-    ours = method()
+    ours = method(joint_encoder=request.param)
     seed_all(0)
     ours_log = ours.train_step(batch(7), torch.optim.SGD(ours.model.parameters(), lr=0.0))['log_vars']
     released = ReleasedSchedule(method(), STILL)

@@ -138,6 +138,16 @@ def test_magnitude_of_the_source_gradients():
     assert float(outputs[0]['log_vars']['src.grad_magnitude']) == pytest.approx(expected, rel=1e-4)
 
 
+def test_joint_encoder_is_called_once(monkeypatch):
+    """By the student; test_released_schedule.py compares its gradients."""
+    seed_all(0)
+    model = uda_model(joint_encoder=True).train()
+    batches, forward = [], model.model.backbone.forward
+    monkeypatch.setattr(model.model.backbone, 'forward', lambda img: batches.append(len(img)) or forward(img))
+    model.train_step(batch(0, **SIZE), sgd(model))
+    assert batches == [4]
+
+
 def test_one_log_softmax_a_pass():
     """Cross-entropy and entropy balance share it, forward and backward; the teacher's softmax is another."""
     model = uda_model(entropy_balance=BALANCE).train()
@@ -179,6 +189,7 @@ def test_clipping_belongs_to_the_step():
 
 
 @pytest.mark.parametrize('uda, hint', [
+    (dict(joint_encoder=True, print_grad_magnitude=True), 'uda.joint_encoder=False'),
     (dict(alpa=0.9), 'alpha'), (dict(mix='cutmix'), 'class'), (dict(pseudo_treshold=0.9), 'pseudo_threshold'),
     (dict(entropy_balance=dict(type='EntropyBalance')), 'EntropyBalanceLoss')])
 def test_mistakes_in_the_settings(uda, hint):

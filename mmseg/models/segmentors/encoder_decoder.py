@@ -81,9 +81,28 @@ class EncoderDecoder(nn.Module):
             return_logits: add 'logits' (B C H W), so that further losses need no second pass, and
                 'log_prob', ln σ of them or None.
         """
+        return self._losses_of(self.extract_feat(img), img_metas, gt_semantic_seg, seg_weight, return_feat,
+                               return_logits)
+
+    def forward_joint(self, batches: Sequence[dict]) -> list[dict[str, Any]]:
+        """``forward_train`` of several batches whose images, all of one size, go through the encoder
+        together. The heads take one batch after another: their BatchNorm sees each as it would alone.
+
+        Args:
+            batches: keyword arguments of ``forward_train``.
+        """
+        images = [batch['img'] for batch in batches]
+        sizes = [len(img) for img in images]
+        features = [feature.split(sizes) for feature in self.extract_feat(torch.cat(images))]
+        return [self._losses_of([parts[i] for parts in features],
+                                **{name: value for name, value in batch.items() if name != 'img'})
+                for i, batch in enumerate(batches)]
+
+    def _losses_of(self, features: Sequence[Tensor], img_metas: Sequence[dict], gt_semantic_seg: Tensor,
+                   seg_weight: Tensor | None = None, return_feat: bool = False,
+                   return_logits: bool = False) -> dict[str, Any]:
         supervision = (img_metas, gt_semantic_seg, self.train_cfg, seg_weight)
-        with self._autocast(img):
-            features = self.extract_feat(img)
+        with self._autocast(gt_semantic_seg):
             values = self.decode_head.forward_train(features, *supervision, return_logits=True)
             handed_on = {name: values.pop(name) for name in ('logits', 'log_prob')}
             out: dict[str, Any] = add_prefix(values, 'decode')
@@ -148,9 +167,11 @@ class EncoderDecoder(nn.Module):
     def forward_dummy(self, img: Tensor) -> Tensor:
         return self.encode_decode(img, None)
 
-    def forward(self, img, img_metas=None, return_loss: bool = True, **kwargs):
-        """``return_loss=True``: ``forward_train``. Otherwise ``img`` and ``img_metas`` are lists over
-        the test-time augmentations, and the class maps are returned."""
+    def forward(self, img=None, img_metas=None, return_loss: bool = True, batches=None, **kwargs):
+        """``batches``: ``forward_joint``. ``return_loss=True``: ``forward_train``. Otherwise ``img`` and
+        ``img_metas`` are lists over the test-time augmentations, and the class maps are returned."""
+        if batches is not None:
+            return self.forward_joint(batches)
         if return_loss:
             return self.forward_train(img, img_metas, **kwargs)
         return self.forward_test(img, img_metas, **kwargs)

@@ -44,6 +44,8 @@ class DACS(TeacherStudent):
         blur, color_jitter_strength, color_jitter_probability: see ``StrongAugmentation``.
         entropy_balance: config of the entropy balance loss; None is DAFormer.
         mix_losses: configs of further losses on the logits of the mixed batch.
+        joint_encoder: source and mixed images in one pass of the student's encoder. Gradients are the same to
+            the rounding; stochastic depth draws other numbers, and the activations of both are kept.
         debug_img_interval: every so many steps ``train_step`` returns 'visuals' for a picture.
         print_grad_magnitude: log the mean magnitude of the gradients after the source losses.
     """
@@ -56,10 +58,13 @@ class DACS(TeacherStudent):
                  mix_per_image: bool = False, mix_ignore_label: bool = True, blur: bool = True,
                  color_jitter_strength: float | dict = 0.2, color_jitter_probability: float = 0.2,
                  entropy_balance: dict | None = None, mix_losses: Sequence[dict] = (),
-                 debug_img_interval: int = 1000, print_grad_magnitude: bool = False):
+                 joint_encoder: bool = False, debug_img_interval: int = 1000,
+                 print_grad_magnitude: bool = False):
         super().__init__(model, imagenet=imnet_feature_dist_lambda > 0)
         if mix != 'class':
             raise UserError(f"DACS: mix '{mix}', only 'class' exists")
+        if joint_encoder and print_grad_magnitude:
+            raise UserError('uda.print_grad_magnitude needs uda.joint_encoder=False')
         self.max_iters, self.alpha, self.pseudo_threshold = max_iters, alpha, pseudo_threshold
         self.ignore_rows = (pseudo_weight_ignore_top, pseudo_weight_ignore_bottom)
         self.fdist_lambda = imnet_feature_dist_lambda
@@ -72,7 +77,7 @@ class DACS(TeacherStudent):
         self.debug_img_interval, self.print_grad_magnitude = debug_img_interval, print_grad_magnitude
         auxiliary = [*([entropy_balance] if entropy_balance else []), *mix_losses]
         self.mix_losses = nn.ModuleList(build_loss(cfg) for cfg in auxiliary)
-        self.local_iter = 0
+        self.joint_encoder, self.local_iter = joint_encoder, 0
         self.train()
 
     # ------------------------------------------------------------------- state
@@ -110,19 +115,24 @@ class DACS(TeacherStudent):
             gt_semantic_seg: y_S (B 1 H W), int64.
             step: takes the gradients.
         """
+        source = dict(img=img, img_metas=img_metas, gt_semantic_seg=gt_semantic_seg, return_feat=True)
         augment = StrongAugmentation.draw(**self.augmentation)                                       # 2
-        log_vars = self._train_source(img, img_metas, gt_semantic_seg, step)                         # 3, 4
+        source_log = {} if self.joint_encoder else self._train_source(source, step)                  # 3, 4
         label, weight, quality = self._pseudo_label(target_img)                                      # 5
         mask = self._draw_masks(gt_semantic_seg, img_metas)                                          # 6
-        mixed = augment(mix(mask, img, target_img), img_metas)                                       # 7
-        mixed_label = mix(mask, gt_semantic_seg, label.unsqueeze(1))
+        mixed_label = mix(mask, gt_semantic_seg, label.unsqueeze(1))                                 # 7
         mixed_weight = mix(mask, torch.ones_like(weight).unsqueeze(1), weight.unsqueeze(1)).squeeze(1)
-        mixed_log, logits = self._train_mixed(mixed, img_metas, mixed_label, mixed_weight, step)  # 8, 9
-        outputs = dict(log_vars={**log_vars, 'l.pseudo_weight': quality, **mixed_log})
+        mixed = dict(img=augment(mix(mask, img, target_img), img_metas), img_metas=img_metas,
+                     gt_semantic_seg=mixed_label, seg_weight=mixed_weight, return_logits=True)
+        if self.joint_encoder:
+            source_log, mixed_log, logits = self._train_jointly(source, mixed, step)           # 3, 4, 8, 9
+        else:
+            mixed_log, logits = self._train_mixed(mixed, step)                                       # 8, 9
+        outputs = dict(log_vars={**source_log, 'l.pseudo_weight': quality, **mixed_log})
         if self.local_iter % self.debug_img_interval == 0:
             outputs['visuals'] = dict(
                 step=self.local_iter, img_metas=img_metas, source=img, source_label=gt_semantic_seg,
-                target=target_img, pseudo_label=label, mixed=mixed, mixed_label=mixed_label, mask=mask,
+                target=target_img, pseudo_label=label, mixed=mixed['img'], mixed_label=mixed_label, mask=mask,
                 weight=mixed_weight, logits=logits.detach())
         return outputs
 
@@ -131,23 +141,52 @@ class DACS(TeacherStudent):
         present = [meta.get('label_classes') for meta in img_metas]
         return draw_class_masks(label, self.mix_per_image, never, None if None in present else present)
 
-    def _train_source(self, img, img_metas, label, step: OptimizerStep) -> dict[str, Tensor]:
+    def _train_source(self, batch: dict, step: OptimizerStep) -> dict[str, Tensor]:
         """L_S and L_FD, one backward pass for both. Gradients are not exchanged between processes yet:
         those of the mixed loss follow."""
         with step.no_exchange(self.student, last=False):
-            losses = self.student(img, img_metas, gt_semantic_seg=label, return_feat=True)
-            loss, log_vars = parse_losses(losses)
-            if self.fdist_lambda > 0:
-                distance = self.fdist_lambda * self.feature_distance(
-                    losses['features'][-1], self._imagenet_feature(img), label)
-                loss = loss + distance
-                log_vars['src.loss_imnet_feat_dist'] = distance.detach()
+            loss, log_vars = self._source_loss(batch, self.student(**batch))
             step.backward(loss)
         if self.print_grad_magnitude:
             grads = [p.grad.abs().mean() for p in self.model.parameters() if p.grad is not None]
             magnitude = torch.stack(grads).mean()
             log_vars['src.grad_magnitude'] = magnitude / step.scaled(torch.ones_like(magnitude))
         return log_vars
+
+    def _train_mixed(self, batch: dict, step: OptimizerStep) -> tuple[dict[str, Tensor], Tensor]:
+        """L_M and the losses on its logits (L_EB); one forward and one backward pass for all."""
+        with step.no_exchange(self.student):
+            losses = self.student(**batch)
+        loss, log_vars = self._mixed_loss(losses)
+        step.backward(loss)
+        return log_vars, losses['logits']
+
+    def _train_jointly(self, source: dict, mixed: dict, step: OptimizerStep):
+        """All losses of the student, one pass of its encoder and one backward pass."""
+        with step.no_exchange(self.student):
+            losses = self.student(batches=[source, mixed])
+        loss, source_log = self._source_loss(source, losses[0])
+        mixed_loss, mixed_log = self._mixed_loss(losses[1])
+        step.backward(loss + mixed_loss)
+        return source_log, mixed_log, losses[1]['logits']
+
+    def _source_loss(self, batch: dict, losses: dict) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, log_vars = parse_losses(losses)
+        if self.fdist_lambda > 0:
+            distance = self.fdist_lambda * self.feature_distance(
+                losses['features'][-1], self._imagenet_feature(batch['img']), batch['gt_semantic_seg'])
+            loss = loss + distance
+            log_vars['src.loss_imnet_feat_dist'] = distance.detach()
+        return loss, log_vars
+
+    def _mixed_loss(self, losses: dict) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, log_vars = parse_losses(losses)
+        for module in self.mix_losses:
+            value = module(losses['logits'], **log_prob_for(module, losses['log_prob']))
+            loss = loss + module.loss_weight * value
+            log_vars[module.loss_name] = module.loss_weight * value.detach()
+            log_vars[f'raw_{module.loss_name}'] = value.detach()
+        return loss, add_prefix(log_vars, 'mix')
 
     @torch.inference_mode()
     def _imagenet_feature(self, img: Tensor) -> Tensor:
@@ -159,17 +198,3 @@ class DACS(TeacherStudent):
             label, quality = pseudo_label(self.ema_model.encode_decode(target_img), self.pseudo_threshold)
         quality = quality.clone()
         return label, pixel_weight(quality, label.shape, *self.ignore_rows), quality
-
-    def _train_mixed(self, mixed, img_metas, label, weight, step: OptimizerStep):
-        """L_M and the losses on its logits (L_EB); one forward and one backward pass for all."""
-        with step.no_exchange(self.student):
-            losses = self.student(mixed, img_metas, gt_semantic_seg=label, seg_weight=weight,
-                                  return_logits=True)
-        loss, log_vars = parse_losses(losses)
-        for module in self.mix_losses:
-            value = module(losses['logits'], **log_prob_for(module, losses['log_prob']))
-            loss = loss + module.loss_weight * value
-            log_vars[module.loss_name] = module.loss_weight * value.detach()
-            log_vars[f'raw_{module.loss_name}'] = value.detach()
-        step.backward(loss)
-        return add_prefix(log_vars, 'mix'), losses['logits']
