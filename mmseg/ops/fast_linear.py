@@ -35,11 +35,14 @@ def is_wide_linear(x: Tensor, weight: Tensor) -> bool:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``F.linear``, (… C), (O C) and (O) → (… O), float32 on the CPU."""
-    return _Linear.apply(x, weight, bias) if torch.is_grad_enabled() else _product(x, weight, bias)
+    # rows, and shaped outside: what a Function returns as a view cannot be changed in place
+    rows = x.reshape(-1, x.shape[-1])
+    out = (_Linear.apply if torch.is_grad_enabled() else _product)(rows, weight, bias)
+    return out.view(*x.shape[:-1], -1)
 
 
 class _Linear(torch.autograd.Function):
-    """y = x Wᵀ + b of (… C) with W (O C). The gradient of W stays MKL's: its factors are at hand already."""
+    """y = x Wᵀ + b of (N C) with W (O C). The gradient of W stays MKL's: its factors are at hand already."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -50,10 +53,9 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad
-        rows = grad.reshape(-1, grad.shape[-1])
         return (_product(grad, weight.t(), None) if of_x else None,
-                rows.t() @ x.reshape(-1, x.shape[-1]) if of_weight else None,
-                rows.sum(0) if of_bias else None)
+                grad.t() @ x if of_weight else None,
+                grad.sum(0) if of_bias else None)
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -44,6 +44,14 @@ def test_patches(size):
                  values_and_gradients(lambda x, w, b: F.conv2d(x, w, b, stride=2), *inputs), 3e-6)
 
 
+@needs_onednn
+def test_results_can_be_changed_in_place():
+    weight = torch.randn(4, 8, requires_grad=True)
+    image, filters = torch.randn(1, 2, 4, 4), weight.view(4, 2, 2, 2)
+    for out in (linear(torch.randn(2, 3, 8), weight), patch_conv(image, filters, None)):
+        F.relu(out, inplace=True).sum().backward()
+
+
 @pytest.fixture
 def calls(monkeypatch):
     """The number of products of oneDNN."""
@@ -57,6 +65,7 @@ def test_which_layers_are_wide(calls):
     for layer, image in ((FastLinear(320, 320), torch.randn(1, 320)),
                          (FastLinear(319, 320), torch.randn(1, 319)),
                          (FastConv2d(80, 320, 2, 2), torch.randn(1, 80, 4, 4)),
+                         (FastConv2d(320, 320, 1), torch.randn(1, 320, 4, 4)),
                          (FastConv2d(80, 320, 2, 1), torch.randn(1, 80, 4, 4)),
                          (FastConv2d(80, 320, 2, 2, groups=2), torch.randn(1, 80, 4, 4))):
         layer(image)

@@ -192,7 +192,8 @@ def test_a_step_in_parts_is_one_step_of_the_method():
     """One average of the teacher, one update, one step counted; each part has its passes."""
     model = built()
     passes, updates = [], []
-    model.model.register_forward_hook(lambda module, args, out: passes.append(len(args[0])))
+    model.model.register_forward_hook(
+        lambda module, args, kwargs, out: passes.append(len(kwargs['img'])), with_kwargs=True)
     optimizer = sgd(model)
     optimizer.register_step_post_hook(lambda *args: updates.append(1))
     before = copy.deepcopy(model.model)
