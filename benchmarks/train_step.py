@@ -5,22 +5,25 @@
     python -m benchmarks.train_step --size 512 --batch 2 --amp bfloat16 --compile     (a GPU)
 
 Both schedules train a network of their own from the same weights on the same batches of noise; the ratio
-is the median over the rounds, each of which times both, so a noisy machine does not decide it. The peak
-of the memory is that of both networks together, unless --schedule says which. Precision, compilation and
-recomputed activations are those of ours; the released code has none of them.
+is the median over the rounds, each of which times both, so a noisy machine does not decide it. In one process
+both keep the memory that they free, as tools/train.py lets the C library do it, and the peak of the memory is
+that of both networks together. With --processes each has a process of its own, and the released schedule
+the C library as it is. Precision, compilation and recomputed activations are those of ours; the released code
+has none of them.
 """
 from __future__ import annotations
 
 import argparse
 import copy
-import ctypes
 import itertools
+import multiprocessing
 import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -39,9 +42,8 @@ from mmseg.models.uda.dacs import DACS
 from mmseg.utils.config import load_config
 from mmseg.utils.files import write_json
 from mmseg.utils.labels import present_classes
-from mmseg.utils.memory import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, keep_freed_memory
+from mmseg.utils.memory import keep_freed_memory
 
-M_MMAP_THRESHOLD = -3  # of mallopt(3)
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/ebda/cs2acdc_ebda_daformer_mitb5_s0.py'
 SMALL_CHANNELS = {'mit_b0': [32, 64, 160, 256]}
 META = dict(img_norm_cfg=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True))
@@ -64,9 +66,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--joint-encoder', action='store_true',
                         help='of ours: source and mixed images in one pass of the encoder')
     parser.add_argument('--tf32', action='store_true', help='of both')
-    parser.add_argument('--default-memory', action='store_true',
-                        help='let the released schedule run as a program that leaves the C library as it '
-                        'is; without this both keep the memory that they free, as tools/train.py does')
+    parser.add_argument('--processes', action='store_true', help='one for each schedule, in turns')
     parser.add_argument('--json', type=Path, metavar='FILE', help='also write the figures here')
     return parser.parse_args(argv)
 
@@ -108,46 +108,75 @@ class Side:
     name: str
     model: DACS
     owner: OptimizerStep | ReleasedSchedule
-    default_memory: bool = False
+    batches: list[dict[str, Any]]
+    device: str
 
-    def prepare(self) -> None:
-        (free_memory_as_by_default if self.default_memory else keep_freed_memory)()
-
-    def step(self, batch: dict[str, Any]) -> None:
+    def step(self, number: int) -> float:
+        """Seconds of a step."""
+        batch = self.batches[number % len(self.batches)]
+        synchronise(self.device)
+        start = time.perf_counter()
         if isinstance(self.owner, ReleasedSchedule):
             self.owner.train_step(batch)
         else:
             self.model.train_step(batch, self.owner)
+        synchronise(self.device)
+        return time.perf_counter() - start
+
+    def details(self) -> dict[str, Any]:
+        """Seconds of each part of a step, operations, and the peak of the memory of this process."""
+        with parts_timed(self) as seconds:
+            for number in range(len(self.batches)):
+                self.step(number)
+        return dict(parts={name: value / len(self.batches) for name, value in seconds.items()},
+                    peak_memory_mb=peak_memory(self.device),
+                    tflop=count_flops(self.name, self.model, self.batches[0]) / 1e12)
 
 
-def make_sides(args: argparse.Namespace) -> list[Side]:
+def make_side(args: argparse.Namespace, name: str) -> Side:
     cfg = make_config(args)
     set_tf32(args.tf32)
     torch.manual_seed(0)
-    start = build_train_model(cfg).state_dict()
-    sides = []
-    for name in ('ours', 'released') if args.schedule == 'both' else (args.schedule,):
-        model = build_train_model(cfg)
-        model.load_state_dict(start)
-        model.to(args.device).train()
-        if name == 'ours':
-            prepare_networks(model, cfg)
-            owner = OptimizerStep(build_optimizer(model, dict(cfg.optimizer)),
-                                  scaler=grad_scaler(cfg, torch.device(args.device)))
-        else:
-            owner = ReleasedSchedule(model, cfg.optimizer)
-        sides.append(Side(name, model, owner, args.default_memory and name == 'released'))
-    return sides
+    model = build_train_model(cfg)
+    model.to(args.device).train()
+    if name == 'ours':
+        prepare_networks(model, cfg)
+        owner = OptimizerStep(build_optimizer(model, dict(cfg.optimizer)),
+                              scaler=grad_scaler(cfg, torch.device(args.device)))
+    else:
+        owner = ReleasedSchedule(model, cfg.optimizer)
+    return Side(name, model, owner, [make_batch(args, seed) for seed in range(2)], args.device)
 
 
-def free_memory_as_by_default() -> None:
-    """Back to glibc's thresholds, as they stand in a process that has freed a large tensor, and to a heap
-    without free memory."""
-    libc = ctypes.CDLL(None)
-    for parameter, value in ((M_MMAP_MAX, 65536), (M_MMAP_THRESHOLD, 32 * 2 ** 20),
-                             (M_TRIM_THRESHOLD, 64 * 2 ** 20), (M_TOP_PAD, 128 * 2 ** 10)):
-        libc.mallopt(parameter, value)
-    libc.malloc_trim(0)
+class RemoteSide:
+    """A ``Side`` in a process of its own."""
+
+    def __init__(self, args: argparse.Namespace, name: str):
+        self.name = name
+        context = multiprocessing.get_context('spawn')
+        self.connection, theirs = context.Pipe()
+        context.Process(target=_serve, args=(theirs, args, name), daemon=True).start()
+        theirs.close()  # so that the end of that process is the end of waiting for it
+
+    def step(self, number: int) -> float:
+        self.connection.send(('step', number))
+        return self.connection.recv()
+
+    def details(self) -> dict[str, Any]:
+        self.connection.send(('details',))
+        return self.connection.recv()
+
+
+def _serve(connection: Connection, args: argparse.Namespace, name: str) -> None:
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    if name == 'ours':
+        keep_freed_memory()
+    side = make_side(args, name)
+    with suppress(EOFError):  # the measuring process has ended
+        while True:
+            method, *arguments = connection.recv()
+            connection.send(getattr(side, method)(*arguments))
 
 
 def synchronise(device: str) -> None:
@@ -155,17 +184,8 @@ def synchronise(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def timed(side: Side, batch: dict, device: str) -> float:
-    """Seconds of a step."""
-    synchronise(device)
-    start = time.perf_counter()
-    side.step(batch)
-    synchronise(device)
-    return time.perf_counter() - start
-
-
 @contextmanager
-def parts_timed(side: Side, device: str) -> Iterator[dict[str, float]]:
+def parts_timed(side: Side) -> Iterator[dict[str, float]]:
     """Seconds of each part of the steps inside the context; waits for the device at each border."""
     seconds: dict[str, float] = {}
 
@@ -174,10 +194,10 @@ def parts_timed(side: Side, device: str) -> Iterator[dict[str, float]]:
 
         def call(*args, **kwargs):
             name = next(calls)
-            synchronise(device)
+            synchronise(side.device)
             start = time.perf_counter()
             result = function(*args, **kwargs)
-            synchronise(device)
+            synchronise(side.device)
             seconds[name] = seconds.get(name, 0) + time.perf_counter() - start
             return result
 
@@ -234,32 +254,26 @@ def matmul_rate(device: str, dtype: torch.dtype, size: int = 2048) -> float:
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """All figures; seconds are medians."""
-    sides = make_sides(args)
-    batches = [make_batch(args, seed) for seed in range(2)]
+    if not args.processes:
+        keep_freed_memory()
+    names = ('ours', 'released') if args.schedule == 'both' else (args.schedule,)
+    sides = [(RemoteSide if args.processes else make_side)(args, name) for name in names]
     for _ in range(args.warmup):
         for side in sides:
-            side.prepare()
-            side.step(batches[0])
-    rounds: dict[str, list[float]] = {side.name: [] for side in sides}
+            side.step(0)
+    rounds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(args.rounds):
         for side in sides:
-            side.prepare()
-            rounds[side.name].append(timed(side, batches[number % 2], args.device))
+            rounds[side.name].append(side.step(number))
     best = matmul_rate(args.device, torch.bfloat16 if args.amp == 'bfloat16' else torch.float32)
     figures: dict[str, Any] = {}
     for side in sides:
-        with parts_timed(side, args.device) as parts:
-            for batch in batches:
-                side.step(batch)
-        median, flops = statistics.median(rounds[side.name]), count_flops(side.name, side.model, batches[0])
-        figures[side.name] = dict(
-            seconds=median, rounds=rounds[side.name], tflop=flops / 1e12,
-            share_of_matmul_rate=flops / median / best,
-            parts={name: value / len(batches) for name, value in parts.items()})
+        median, details = statistics.median(rounds[side.name]), side.details()
+        figures[side.name] = dict(seconds=median, rounds=rounds[side.name],
+                                  share_of_matmul_rate=details['tflop'] * 1e12 / median / best, **details)
     if len(sides) == 2:
         ratios = [a / b for a, b in zip(rounds['ours'], rounds['released'])]
         figures['ratio'] = dict(median=statistics.median(ratios), rounds=ratios)
-    figures['peak_memory_mb'] = peak_memory(args.device)
     return figures
 
 
@@ -278,14 +292,14 @@ def report(figures: dict[str, Any]) -> str:
         side = figures[name]
         lines.append(f'{name}: {side["seconds"]:.3f} s a step, {1 / side["seconds"]:.3f} it/s, '
                      f'{side["tflop"]:.3f} TFLOP, {100 * side["share_of_matmul_rate"]:.0f} % of the rate of '
-                     'a matrix product')
+                     f'a matrix product, peak memory {side["peak_memory_mb"]:.0f} MB')
         known = sum(side["parts"].values())
         lines += [f'    {part:24} {seconds:8.3f} s' for part, seconds in side["parts"].items()]
         lines.append(f'    {"sum of these":24} {known:8.3f} s')
     if 'ratio' in figures:
         lines.append(f'ratio ours / released: {figures["ratio"]["median"]:.3f} (rounds: '
                      f'{", ".join(f"{ratio:.3f}" for ratio in figures["ratio"]["rounds"])})')
-    return '\n'.join([*lines, f'peak memory: {figures["peak_memory_mb"]:.0f} MB'])
+    return '\n'.join(lines)
 
 
 def main(argv: list[str] | None = None) -> None:
