@@ -46,8 +46,7 @@ class FastConv2d(nn.Conv2d):
 
     def _has_wide_patches(self, x: Tensor) -> bool:
         return (self.kernel_size == self.stride != (1, 1) and self.padding == (0, 0)
-                and self.dilation == (1, 1) and self.groups == 1
-                and is_wide_linear(x, self.weight.flatten(1)))
+                and self.dilation == (1, 1) and self.groups == 1 and is_wide_linear(x, self.weight))
 
     def _is_wide(self, x: Tensor) -> bool:
         tiles = x.shape[0] * x.shape[2] * x.shape[3] / OUT ** 2

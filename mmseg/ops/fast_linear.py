@@ -29,8 +29,10 @@ class FastLinear(nn.Linear):
 
 
 def is_wide_linear(x: Tensor, weight: Tensor) -> bool:
-    """Whether ``linear`` can take them, and is quicker than ``F.linear``."""
-    return HAS_ONEDNN and is_eager_float32_on_cpu(x, weight) and min(weight.shape) >= WIDE
+    """Whether ``linear`` is quicker than ``F.linear`` with a weight (O …) that is, or can be viewed as, (O C)."""
+    outputs = len(weight)
+    return (HAS_ONEDNN and is_eager_float32_on_cpu(x, weight)
+            and min(outputs, weight.numel() // outputs) >= WIDE)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
