@@ -54,8 +54,8 @@ class _WinogradConv(torch.autograd.Function):
         tiles = _cut(x)
         rows, columns = tiles.shape[3:5]
         v = (b_t @ tiles.reshape(TILE ** 2, -1)).view(TILE ** 2, -1, x.shape[1])
-        u = (g @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(TILE ** 2, x.shape[1], -1)
-        y = a_t @ torch.bmm(v, u).view(TILE ** 2, -1)
+        u = (g @ weight.reshape(-1, 9).t()).view(TILE ** 2, -1, x.shape[1])
+        y = a_t @ torch.bmm(v, u.transpose(1, 2)).view(TILE ** 2, -1)
         y = y.view(OUT, OUT, len(x), rows, columns, -1).permute(2, 3, 0, 4, 1, 5)
         ctx.save_for_backward(v, u)
         ctx.size = x.shape
@@ -72,12 +72,12 @@ class _WinogradConv(torch.autograd.Function):
         grad_m = (a_t.t() @ grad.reshape(OUT ** 2, -1)).view(TILE ** 2, len(v[0]), -1)
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
-            tiles = b_t.t() @ torch.bmm(grad_m, u.transpose(1, 2)).view(TILE ** 2, -1)
+            tiles = b_t.t() @ torch.bmm(grad_m, u).view(TILE ** 2, -1)
             grad_x = _cropped(_joined(tiles.view(TILE, TILE, batch, rows, columns, channels))[:, 1:, 1:],
                               (height, width))
         if ctx.needs_input_grad[1]:
-            grad_u = torch.bmm(v.transpose(1, 2), grad_m).view(TILE ** 2, -1)
-            grad_weight = (g.t() @ grad_u).view(3, 3, channels, -1).permute(3, 2, 0, 1)
+            grad_u = torch.bmm(grad_m.transpose(1, 2), v).view(TILE ** 2, -1)
+            grad_weight = (g.t() @ grad_u).t().reshape(-1, channels, 3, 3)
         return grad_x, grad_weight
 
 
