@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from .eager import is_eager_float32_on_cpu
 
-# Channels in and out. Smaller weights stay in a core's cache, and oneDNN gains little.
-WIDE = 320
+# oneDNN's products are quicker from so many channels, in and out; for narrower layers, from so many rows.
+WIDE, NARROW, MANY_ROWS = 320, 128, 1024
 HAS_ONEDNN = (platform.machine() in ('x86_64', 'AMD64') and torch.backends.mkldnn.is_available()
               and hasattr(torch.ops.mkldnn, '_linear_pointwise'))
 
@@ -29,10 +29,11 @@ class FastLinear(nn.Linear):
 
 
 def is_wide_linear(x: Tensor, weight: Tensor) -> bool:
-    """Whether ``linear`` is quicker than ``F.linear`` with a weight (O …) that is, or can be viewed as, (O C)."""
-    outputs = len(weight)
-    return (HAS_ONEDNN and is_eager_float32_on_cpu(x, weight)
-            and min(outputs, weight.numel() // outputs) >= WIDE)
+    """Whether ``linear`` is quicker than ``F.linear``, with a weight (O C) or one that is flattened to it."""
+    if not HAS_ONEDNN or not is_eager_float32_on_cpu(x, weight):
+        return False
+    inputs = weight.numel() // len(weight)
+    return min(len(weight), inputs) >= (NARROW if x.numel() >= MANY_ROWS * inputs else WIDE)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -44,7 +45,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
-    """y = x Wᵀ + b of (N C) with W (O C). The gradient of W stays MKL's: its factors are at hand already."""
+    """y = x Wᵀ + b of (N C) with W (O C)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -56,8 +57,13 @@ class _Linear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad
         return (_product(grad, weight.t(), None) if of_x else None,
-                grad.t() @ x if of_weight else None,
+                _gradient_of_weight(grad, x) if of_weight else None,
                 grad.sum(0) if of_bias else None)
+
+
+def _gradient_of_weight(grad: Tensor, x: Tensor) -> Tensor:
+    """(N O) and (N C) → (O C). Of its two factors MKL wants the longer one first, oneDNN second."""
+    return grad.t() @ x if grad.shape[1] >= x.shape[1] else _product(grad.t(), x.t(), None)
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

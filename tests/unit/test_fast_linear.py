@@ -13,10 +13,11 @@ needs_onednn = pytest.mark.skipif(not fast_linear.HAS_ONEDNN, reason='needs oneD
 
 
 @needs_onednn
+@pytest.mark.parametrize('outputs', [24, 48])
 @pytest.mark.parametrize('shape', [(5,), (2, 7), (2, 3, 4)])
-def test_linear(shape):
+def test_linear(shape, outputs):
     torch.manual_seed(0)
-    inputs = torch.randn(*shape, 40), torch.randn(24, 40), torch.randn(24)
+    inputs = torch.randn(*shape, 40), torch.randn(outputs, 40), torch.randn(outputs)
     assert_equal(values_and_gradients(linear, *inputs), values_and_gradients(F.linear, *inputs), 3e-6)
     assert_equal(values_and_gradients(linear, *inputs[:2]), values_and_gradients(F.linear, *inputs[:2]), 3e-6)
     with torch.no_grad():
@@ -64,12 +65,15 @@ def calls(monkeypatch):
 def test_which_layers_are_wide(calls):
     for layer, image in ((FastLinear(320, 320), torch.randn(1, 320)),
                          (FastLinear(319, 320), torch.randn(1, 319)),
+                         (FastLinear(128, 320), torch.randn(2, 512, 128)),
+                         (FastLinear(128, 320), torch.randn(1, 1023, 128)),
+                         (FastLinear(127, 320), torch.randn(1, 1024, 127)),
                          (FastConv2d(80, 320, 2, 2), torch.randn(1, 80, 4, 4)),
                          (FastConv2d(320, 320, 1), torch.randn(1, 320, 4, 4)),
                          (FastConv2d(80, 320, 2, 1), torch.randn(1, 80, 4, 4)),
                          (FastConv2d(80, 320, 2, 2, groups=2), torch.randn(1, 80, 4, 4))):
         layer(image)
-    assert len(calls) == 2
+    assert len(calls) == 3
 
 
 @needs_onednn
