@@ -15,7 +15,7 @@ Nothing is done that the released code does not do, so it is not slower than tha
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from mmseg.models.backbones.mix_transformer import EfficientAttention, MixVisionTransformer
+from mmseg.models.decode_heads.daformer_head import DAFormerHead
 from mmseg.models.uda.class_mix import draw_class_masks, mix
 from mmseg.models.uda.dacs import DACS
 from mmseg.models.uda.pseudo_label import pixel_weight, pseudo_label
@@ -60,11 +61,19 @@ def _copied_embedding(self: MLP, x: Tensor) -> Tensor:
     return tokens.permute(0, 2, 1).contiguous().reshape(len(x), -1, *x.shape[2:])
 
 
+def _fused_at_full_size(self: DAFormerHead, inputs: Sequence[Tensor]) -> Tensor:
+    size = inputs[self.in_index[0]].shape[2:]
+    levels = [self._enlarge(self._embed(self.embed_layers[str(i)], inputs[i], size), size)
+              for i in self.in_index]
+    return self.cls_seg(self.fuse_layer(torch.cat(levels, dim=1)))
+
+
 def _multiplied_branch(self: StochasticDepth, x: Tensor, branch: Callable, *modules: nn.Module) -> Tensor:
     return x + DropPath.forward(self, branch(x))
 
 
 PLAIN = {EfficientAttention: ('forward', _plain_attention), MLP: ('forward', _copied_embedding),
+         DAFormerHead: ('forward', _fused_at_full_size),
          MixVisionTransformer: ('_run_stage', _copied_stage), FastConv2d: ('forward', nn.Conv2d.forward),
          FastLinear: ('forward', nn.Linear.forward), StochasticDepth: ('forward', _multiplied_branch)}
 

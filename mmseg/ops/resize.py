@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -26,3 +29,24 @@ def _without_gaps(grad: Tensor) -> Tensor:
     dense = any(grad.is_contiguous(memory_format=order)
                 for order in (torch.contiguous_format, torch.channels_last))
     return grad if dense else grad.clone()
+
+
+def enlarged_pointwise_conv(levels: Sequence[Tensor], weight: Tensor, size: Sequence[int],
+                            align_corners: bool) -> Tensor:
+    """A 1×1 convolution of maps that are enlarged bilinearly to one size and concatenated.
+
+    Both are linear, one along the channels, the other along the image, so each map is convolved at its own
+    size: of four levels of equal width with strides 4 to 32, a third of the multiplications is left.
+
+    Args:
+        levels: (B C_i H_i W_i).
+        weight: (O ΣC_i 1 1).
+        size: (H W).
+
+    Returns:
+        (B O H W).
+    """
+    parts = weight.split([level.shape[1] for level in levels], dim=1)
+    maps = (resize(F.conv2d(level, part), size, mode='bilinear', align_corners=align_corners)
+            for level, part in zip(levels, parts))
+    return functools.reduce(torch.add, maps)

@@ -4,9 +4,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from test_fast_conv import assert_equal, values_and_gradients
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmseg.ops import resize
+from mmseg.ops import enlarged_pointwise_conv, resize
 
 CHANNELS_LAST, PLAIN = torch.channels_last, torch.contiguous_format
 
@@ -52,3 +53,22 @@ def test_the_size_that_it_has_changes_nothing():
     x = torch.randn(1, 2, 4, 6)
     assert resize(x, (4, 6), mode='bilinear') is x
     assert resize(x, scale_factor=2, mode='bilinear').shape == (1, 2, 8, 12)
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+def test_pointwise_convolution_of_enlarged_maps(align_corners):
+    torch.manual_seed(0)
+    levels = torch.randn(2, 3, 8, 12), torch.randn(2, 4, 4, 6), torch.randn(2, 5, 3, 5)
+    weight = torch.randn(7, 12, 1, 1)
+
+    def at_full_size(*levels_and_weight):
+        *levels, weight = levels_and_weight
+        return F.conv2d(torch.cat([F.interpolate(level, (8, 12), mode='bilinear', align_corners=align_corners)
+                                   for level in levels], dim=1), weight)
+
+    def ours(*levels_and_weight):
+        *levels, weight = levels_and_weight
+        return enlarged_pointwise_conv(levels, weight, (8, 12), align_corners)
+
+    assert_equal(values_and_gradients(ours, *levels, weight),
+                 values_and_gradients(at_full_size, *levels, weight), 3e-6)

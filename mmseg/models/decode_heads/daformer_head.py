@@ -107,13 +107,16 @@ class DAFormerHead(BaseDecodeHead):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         size = inputs[self.in_index[0]].shape[2:]
-        embedded = [self._embed(self.embed_layers[str(i)], inputs[i], size) for i in self.in_index]
-        return self.cls_seg(self.fuse_layer(torch.cat(embedded, dim=1)))
+        levels = [self._embed(self.embed_layers[str(i)], inputs[i], size) for i in self.in_index]
+        fused = torch.cat([self._enlarge(level, size) for level in levels], dim=1)
+        if isinstance(self.fuse_layer, ASPPWrapper):
+            return self.cls_seg(self.fuse_layer(fused, levels))
+        return self.cls_seg(self.fuse_layer(fused))
 
     def _embed(self, layer: nn.Module, x: Tensor, size: Sequence[int]) -> Tensor:
-        """Upsample, then embed. A linear embedding commutes with the interpolation, so it runs first, on
-        the smaller map; other layers see the neighbourhoods of the upsampled one."""
-        def enlarge(x: Tensor) -> Tensor:
-            return resize(x, size, mode='bilinear', align_corners=self.align_corners)
+        """A linear embedding commutes with the interpolation that follows, so it runs on the smaller map;
+        other layers see the neighbourhoods of the upsampled one."""
+        return layer(x) if isinstance(layer, MLP) else layer(self._enlarge(x, size))
 
-        return enlarge(layer(x)) if isinstance(layer, MLP) else layer(enlarge(x))
+    def _enlarge(self, x: Tensor, size: Sequence[int]) -> Tensor:
+        return resize(x, size, mode='bilinear', align_corners=self.align_corners)

@@ -8,7 +8,10 @@ import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
-from mmseg.ops import FAST_CONV, resize
+from mmseg.ops import FAST_CONV, enlarged_pointwise_conv, resize
+
+# Weights of a 1×1 convolution; with less, the products saved are worth less than the further calls.
+WIDE_POINTWISE = 512 * 256
 
 
 class ASPPModule(nn.ModuleList):
@@ -76,13 +79,30 @@ class ASPPWrapper(nn.Module):
         self.aspp_modules = aspp(dilations, in_channels, channels, **style)
         self.bottleneck = ConvModule(branches * channels, channels, 3, padding=1, conv_cfg=FAST_CONV, **style)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B in_channels H W) → (B channels H W)."""
+    def forward(self, x: Tensor, levels: Sequence[Tensor] = ()) -> Tensor:
+        """(B in_channels H W) → (B channels H W).
+
+        Args:
+            levels: the maps that ``x`` is made of, if it is several, enlarged and concatenated.
+        """
         branches = []
         if self.image_pool is not None:
             branches.append(resize(self.image_pool(x), x.shape[2:], mode='bilinear',
                                    align_corners=self.align_corners))
         if self.context_layer is not None:
             branches.append(self.context_layer(x))
-        branches.extend(self.aspp_modules(x))
+        branches.extend(self._pointwise(branch, levels, x.shape[2:])
+                        if levels and is_wide_pointwise(branch) else branch(x)
+                        for branch in self.aspp_modules)
         return self.bottleneck(torch.cat(branches, dim=1))
+
+    def _pointwise(self, branch: ConvModule, levels: Sequence[Tensor], size: torch.Size) -> Tensor:
+        out = enlarged_pointwise_conv(levels, branch.conv.weight, size, self.align_corners)
+        out = branch.norm(out) if branch.with_norm else out
+        return branch.activate(out) if branch.with_activation else out
+
+
+def is_wide_pointwise(branch: nn.Module) -> bool:
+    """Whether the branch is a 1×1 convolution without bias that gains from being computed level by level."""
+    return (isinstance(branch, ConvModule) and branch.conv.kernel_size == (1, 1)
+            and branch.conv.bias is None and branch.conv.weight.numel() >= WIDE_POINTWISE)
