@@ -46,20 +46,22 @@ def winograd_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
 
 
 class _WinogradConv(torch.autograd.Function):
-    """V = Bᵀ d B of the tiles, U = G g Gᵀ of the filters, Y = Aᵀ [V·U over the channels] A."""
+    """V = Bᵀ d B of the tiles, U = G g Gᵀ of the filters, Y = Aᵀ [V·U over the channels] A.
+
+    V (T 36 C), U (36 O C), Y (T 16 O) with T tiles of the batch.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         b_t, g, a_t = _in_two_dimensions()
         tiles = _cut(x)
-        rows, columns = tiles.shape[3:5]
-        v = (b_t @ tiles.reshape(TILE ** 2, -1)).view(TILE ** 2, -1, x.shape[1])
+        v = torch.matmul(b_t, tiles.reshape(-1, TILE ** 2, x.shape[1]))
         u = (g @ weight.reshape(-1, 9).t()).view(TILE ** 2, -1, x.shape[1])
-        y = a_t @ torch.bmm(v, u.transpose(1, 2)).view(TILE ** 2, -1)
-        y = y.view(OUT, OUT, len(x), rows, columns, -1).permute(2, 3, 0, 4, 1, 5)
+        m = torch.bmm(v.transpose(0, 1), u.transpose(1, 2))
+        y = torch.matmul(a_t, m.transpose(0, 1))
         ctx.save_for_backward(v, u)
         ctx.size = x.shape
-        return _cropped(y.reshape(len(x), rows * OUT, columns * OUT, -1), x.shape[2:])
+        return _cropped(_side_by_side(y.view(*tiles.shape[:3], OUT, OUT, -1)), x.shape[2:])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -68,42 +70,47 @@ class _WinogradConv(torch.autograd.Function):
         batch, channels, height, width = ctx.size
         rows, columns = -(-height // OUT), -(-width // OUT)
         grad = F.pad(grad.permute(0, 2, 3, 1), (0, 0, 0, columns * OUT - width, 0, rows * OUT - height))
-        grad = grad.reshape(batch, rows, OUT, columns, OUT, -1).permute(2, 4, 0, 1, 3, 5)
-        grad_m = (a_t.t() @ grad.reshape(OUT ** 2, -1)).view(TILE ** 2, len(v[0]), -1)
+        grad = grad.reshape(batch, rows, OUT, columns, OUT, -1).transpose(2, 3)
+        grad_m = torch.matmul(a_t.t(), grad.reshape(len(v), OUT ** 2, -1)).transpose(0, 1)
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
-            tiles = b_t.t() @ torch.bmm(grad_m, u).view(TILE ** 2, -1)
-            grad_x = _cropped(_joined(tiles.view(TILE, TILE, batch, rows, columns, channels))[:, 1:, 1:],
+            tiles = torch.matmul(b_t.t(), torch.bmm(grad_m, u).transpose(0, 1))
+            grad_x = _cropped(_joined(tiles.view(batch, rows, columns, TILE, TILE, channels))[:, 1:, 1:],
                               (height, width))
         if ctx.needs_input_grad[1]:
-            grad_u = torch.bmm(grad_m.transpose(1, 2), v).view(TILE ** 2, -1)
+            grad_u = torch.bmm(grad_m.transpose(1, 2), v.transpose(0, 1)).view(TILE ** 2, -1)
             grad_weight = (g.t() @ grad_u).t().reshape(-1, channels, 3, 3)
         return grad_x, grad_weight
 
 
 def _cut(x: Tensor) -> Tensor:
     """Overlapping 6×6 tiles, four pixels apart, of the image with its border of zeros: (B C H W) →
-    (6 6 B rows columns C), a view."""
+    (B rows columns 6 6 C), a view."""
     height, width = x.shape[2:]
     rows, columns = -(-height // OUT), -(-width // OUT)
     padded = F.pad(x.permute(0, 2, 3, 1),
                    (0, 0, 1, 1 + columns * OUT - width, 1, 1 + rows * OUT - height)).contiguous()
     image, row, column, channel = padded.stride()
-    return padded.as_strided((TILE, TILE, len(x), rows, columns, x.shape[1]),
-                             (row, column, image, OUT * row, OUT * column, channel))
+    return padded.as_strided((len(x), rows, columns, TILE, TILE, x.shape[1]),
+                             (image, OUT * row, OUT * column, row, column, channel))
 
 
 def _joined(tiles: Tensor) -> Tensor:
-    """The transpose of :func:`_cut`: tiles are added where they overlap, (6 6 B rows columns C) →
+    """The transpose of :func:`_cut`: tiles are added where they overlap, (B rows columns 6 6 C) →
     (B 4·rows+2 4·columns+2 C)."""
-    _, _, batch, rows, columns, channels = tiles.shape
-    strips = tiles.new_zeros(TILE, batch, rows, columns * OUT + 2, channels)
+    batch, rows, columns, _, _, channels = tiles.shape
+    strips = tiles.new_zeros(batch, rows, TILE, columns * OUT + 2, channels)
     for j in range(TILE):
-        strips[:, :, :, j:j + columns * OUT:OUT] += tiles[:, j]
+        strips[:, :, :, j:j + columns * OUT:OUT] += tiles[:, :, :, :, j].transpose(2, 3)
     image = tiles.new_zeros(batch, rows * OUT + 2, columns * OUT + 2, channels)
     for i in range(TILE):
-        image[:, i:i + rows * OUT:OUT] += strips[i]
+        image[:, i:i + rows * OUT:OUT] += strips[:, :, i]
     return image
+
+
+def _side_by_side(tiles: Tensor) -> Tensor:
+    """(B rows columns h w C) → (B rows·h columns·w C)."""
+    return tiles.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
 def _cropped(x_BHWC: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
