@@ -9,14 +9,16 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from .eager import is_eager_on_cpu
+from .fast_linear import WIDE
 
 
 class StochasticDepth(DropPath):
     """x + branch(x), in training without the branch for a share ``drop_prob`` of the samples.
 
     The branch of the others is scaled by 1 / (1 − drop_prob), so its expected value stays. On a CPU a branch
-    that no sample of the batch takes is not computed; a GPU would have to wait for the draw, and multiplies
-    by 0. Draws, values and gradients are the same.
+    that no sample of the batch takes is not computed, and a wide one for those samples only that take it; a
+    GPU would have to wait for the draw, and multiplies by 0. Draws are the same, and so are values and
+    gradients, those of a wide branch to the rounding.
     """
 
     def forward(self, x: Tensor, branch: Callable[[Tensor], Tensor], *modules: nn.Module) -> Tensor:
@@ -33,9 +35,12 @@ class StochasticDepth(DropPath):
             return x + super().forward(branch(x))
         keep = 1 - self.drop_prob
         scale = x.new_empty(len(x), 1, 1).bernoulli_(keep).div_(keep)
-        if scale.any():
+        takers = scale.flatten().nonzero().flatten()
+        if not len(takers):
+            return _Unused.apply(x, *(p for module in modules for p in module.parameters()))
+        if len(takers) == len(x) or x.shape[-1] < WIDE:
             return x + branch(x) * scale
-        return _Unused.apply(x, *(p for module in modules for p in module.parameters()))
+        return x.index_add(0, takers, branch(x.index_select(0, takers)).to(x.dtype) / keep)
 
 
 class _Unused(torch.autograd.Function):
