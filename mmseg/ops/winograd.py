@@ -41,14 +41,15 @@ def winograd_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
     Returns:
         (B O H W), channels-last.
     """
-    out = _WinogradConv.apply(x, weight)
+    # shaped outside: what a Function returns as a view cannot be changed in place
+    out = _WinogradConv.apply(x, weight).permute(0, 3, 1, 2)
     return out if bias is None else out + bias.view(-1, 1, 1)
 
 
 class _WinogradConv(torch.autograd.Function):
     """V = Bᵀ d B of the tiles, U = G g Gᵀ of the filters, Y = Aᵀ [V·U over the channels] A.
 
-    V (T 36 C), U (36 O C), Y (T 16 O) with T tiles of the batch.
+    V (T 36 C), U (36 O C), Y (T 16 O) with T tiles of the batch. (B C H W) and (O C 3 3) → (B H W O).
     """
 
     @staticmethod
@@ -69,14 +70,14 @@ class _WinogradConv(torch.autograd.Function):
         v, u = ctx.saved_tensors
         batch, channels, height, width = ctx.size
         rows, columns = -(-height // OUT), -(-width // OUT)
-        grad = F.pad(grad.permute(0, 2, 3, 1), (0, 0, 0, columns * OUT - width, 0, rows * OUT - height))
+        grad = F.pad(grad, (0, 0, 0, columns * OUT - width, 0, rows * OUT - height))
         grad = grad.reshape(batch, rows, OUT, columns, OUT, -1).transpose(2, 3)
         grad_m = torch.matmul(a_t.t(), grad.reshape(len(v), OUT ** 2, -1)).transpose(0, 1)
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
             tiles = torch.matmul(b_t.t(), torch.bmm(grad_m, u).transpose(0, 1))
             grad_x = _cropped(_joined(tiles.view(batch, rows, columns, TILE, TILE, channels))[:, 1:, 1:],
-                              (height, width))
+                              (height, width)).permute(0, 3, 1, 2)
         if ctx.needs_input_grad[1]:
             grad_u = torch.bmm(grad_m.transpose(1, 2), v.transpose(0, 1)).view(TILE ** 2, -1)
             grad_weight = (g.t() @ grad_u).t().reshape(-1, channels, 3, 3)
@@ -109,10 +110,13 @@ def _joined(tiles: Tensor) -> Tensor:
 
 
 def _side_by_side(tiles: Tensor) -> Tensor:
-    """(B rows columns h w C) → (B rows·h columns·w C)."""
-    return tiles.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+    """(B rows columns h w C) → (B rows·h columns·w C), no view."""
+    batch, rows, columns, height, width, channels = tiles.shape
+    image = tiles.new_empty(batch, rows * height, columns * width, channels)
+    image.view(batch, rows, height, columns, width, channels).copy_(tiles.transpose(2, 3))
+    return image
 
 
 def _cropped(x_BHWC: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
-    """The first rows and columns as a channels-last (B C H W)."""
-    return x_BHWC[:, :size[0], :size[1]].contiguous().permute(0, 3, 1, 2)
+    """The first rows and columns; no view of more."""
+    return x_BHWC if x_BHWC.shape[1:3] == size else x_BHWC[:, :size[0], :size[1]].clone()

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from test_fast_conv import assert_equal, values_and_gradients
 from torch import nn
 
-from mmseg.ops import FastConv2d, FastLinear, fast_linear, linear, patch_conv
+from mmseg.ops import FastConv2d, FastLinear, fast_linear, linear, patch_conv, winograd_conv3x3
 
 needs_onednn = pytest.mark.skipif(not fast_linear.HAS_ONEDNN, reason='needs oneDNN')
 
@@ -49,7 +49,9 @@ def test_patches(size):
 def test_results_can_be_changed_in_place():
     weight = torch.randn(4, 8, requires_grad=True)
     image, filters = torch.randn(1, 2, 4, 4), weight.view(4, 2, 2, 2)
-    for out in (linear(torch.randn(2, 3, 8), weight), patch_conv(image, filters, None)):
+    kernels = torch.randn(4, 2, 3, 3, requires_grad=True)
+    for out in (linear(torch.randn(2, 3, 8), weight), patch_conv(image, filters, None),
+                winograd_conv3x3(image, kernels)):
         F.relu(out, inplace=True).sum().backward()
 
 
