@@ -3,7 +3,8 @@
 #
 #   sh test.sh work_dirs/local-basic/RUN [further arguments of tools/test.py]
 #
-# Prints the scores and writes the predictions, in the classes' colours, to RUN/preds.
+# Prints the scores (but not with --format-only and --submission, which need no labels) and writes the
+# predictions, in the classes' colours, to RUN/preds.
 # PYTHON=... takes that interpreter.
 set -eu
 
@@ -43,6 +44,12 @@ find_checkpoint() {
     die "'$RUN' holds no checkpoint (latest.pth or best_*.pth): has the run saved one yet?"
 }
 
+SCORES=yes
+for argument in "$@"; do
+    case $argument in --format-only | --submission | --submission=*) SCORES= ;; esac
+done
+set -- --show-dir "$RUN/preds" --opacity 1 "$@"
+[ -z "$SCORES" ] || set -- --eval mIoU "$@"
 find_config
 find_checkpoint
 ROOT=$(cd -- "$(dirname -- "$0")" && pwd)
@@ -50,4 +57,4 @@ echo "config:      $CONFIG"
 echo "checkpoint:  $CHECKPOINT"
 echo "predictions: $RUN/preds"
 PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH} exec "${PYTHON:-python}" "$ROOT/tools/test.py" \
-    "$CONFIG" "$CHECKPOINT" --eval mIoU --show-dir "$RUN/preds" --opacity 1 "$@"
+    "$CONFIG" "$CHECKPOINT" "$@"

@@ -96,7 +96,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                         help=f"where to (default: the config's data.cache_dir, or {DEFAULT_FOLDER})")
     parser.add_argument('--nproc', type=int, default=os.cpu_count() or 1,
                         help='processes (default: one for each core, %(default)s)')
-    parser.add_argument('--options', '--cfg-options', nargs='+', metavar='KEY=VALUE', dest='options',
+    parser.add_argument('--options', '--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE',
+                        dest='options',
                         help='change the config, e.g. data.train.source.data_root=/data/mine')
     args = parser.parse_args(argv)
     cfg = load_config(args.config, parse_options(args.options))

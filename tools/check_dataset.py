@@ -111,7 +111,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--quick', action='store_true', help='open only a few files of each data set')
     parser.add_argument('--plot', metavar='FILE.png', help='draw the probabilities of the rare classes')
     parser.add_argument('--nproc', type=positive, default=4, help='processes (default: %(default)s)')
-    parser.add_argument('--options', '--cfg-options', nargs='+', metavar='KEY=VALUE', dest='options',
+    parser.add_argument('--options', '--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE',
+                        dest='options',
                         help='change the config, e.g. data.train.data_root=/data/mine')
     args = parser.parse_args(argv)
     refuse_used(args.plot)

@@ -42,7 +42,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--teacher', action='store_true',
                         help="the teacher of a UDA checkpoint in the student's place")
     parser.add_argument('--opset', type=int, default=18, help='of ONNX (default: %(default)s)')
-    parser.add_argument('--options', '--cfg-options', nargs='+', metavar='KEY=VALUE', dest='options',
+    parser.add_argument('--options', '--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE',
+                        dest='options',
                         help='change the config')
     args = parser.parse_args(argv)
     size = re.fullmatch(r'(\d+)x(\d+)', args.size)

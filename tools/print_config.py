@@ -19,7 +19,8 @@ from mmseg.utils.config import Config, load_config, parse_options
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config', help='.py or .json')
-    parser.add_argument('--options', '--cfg-options', nargs='+', metavar='KEY=VALUE', dest='options',
+    parser.add_argument('--options', '--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE',
+                        dest='options',
                         help='change the config, e.g. runner.max_iters=10')
     parser.add_argument('--key', help='only this part, e.g. model.decode_head')
     parser.add_argument('--json', action='store_true', help='as JSON, not as Python')

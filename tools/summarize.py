@@ -45,7 +45,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--metric', default='mIoU', help='score in the logs (default: mIoU)')
     parser.add_argument('--best', action='store_true', help='the best evaluation of each run, not the last: '
                         'chosen with the labels that it is scored on, so optimistic')
-    parser.add_argument('--options', nargs='+', metavar='KEY=VALUE', help='with which the runs were started')
+    parser.add_argument('--options', nargs='+', action='extend', metavar='KEY=VALUE',
+                        help='with which the runs were started')
     parser.add_argument('--work-dirs', type=Path, default=Path('work_dirs'), metavar='DIR',
                         help='default: %(default)s')
     parser.add_argument('--format', choices=['markdown', 'csv'], default='markdown')

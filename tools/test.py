@@ -69,9 +69,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--teacher', action='store_true',
                         help="test the teacher of a UDA checkpoint in the student's place")
     parser.add_argument('--out', metavar='FILE.pkl', help='write the list of predictions there')
-    parser.add_argument('--options', '--cfg-options', nargs='+', metavar='KEY=VALUE', dest='options',
+    parser.add_argument('--options', '--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE',
+                        dest='options',
                         help='change the config, e.g. data.test.data_root=/data/acdc')
-    parser.add_argument('--eval-options', nargs='+', metavar='KEY=VALUE',
+    parser.add_argument('--eval-options', nargs='+', action='extend', metavar='KEY=VALUE',
                         help='imgfile_prefix=DIR and to_label_id=True|False, for --format-only')
     parser.add_argument('--work-dir', metavar='DIR',
                         help="for the file with the scores (default: the checkpoint's folder)")
@@ -108,6 +109,8 @@ def refuse_contradictions(args: argparse.Namespace) -> None:
         raise UserError(f'--batch-size {args.batch_size}: expected at least 1')
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f"--out '{args.out}' must end in .pkl")
+    if args.out and Path(args.out).exists():
+        raise UserError(f"--out '{args.out}' exists already: choose another name")
 
 
 def eval_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -40,7 +40,9 @@ def results(run_dir):
 
 def predictions(call, tmp_path, *args):
     call('--out', tmp_path / 'p.pkl', *args)
-    return pickle.loads((tmp_path / 'p.pkl').read_bytes())
+    written = (tmp_path / 'p.pkl').read_bytes()
+    (tmp_path / 'p.pkl').unlink()
+    return pickle.loads(written)
 
 
 def labels(run_dir):
@@ -131,6 +133,7 @@ def test_nothing_is_written_among_the_data(call, run_dir):
     (['--submission', 'acdc', '--invalid-below', '0.5'], '--invalid-below goes with --submission darkzurich'),
     (['--submission', 'darkzurich', '--invalid-below', '1.5'], '1.5 is no probability'),
     (['--out', 'x.txt'], 'must end in .pkl'),
+    (['--out', 'used.pkl'], "'used.pkl' exists already"),
     (['--format-only', '--eval-options', 'prefix=x'], "unknown --eval-options key 'prefix'"),
     (['--options', 'novalue'], 'key=value'),
     (['--device', 'cuda:99'], 'is not available'),
@@ -140,7 +143,9 @@ def test_nothing_is_written_among_the_data(call, run_dir):
     (['--show-dir', 'preds', '--opacity', '7'], 'between 0 and 1')])
 def test_mistakes_end_in_one_line(call, monkeypatch, tmp_path, args, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / 'used.pkl').touch()
     assert message in call(*args, code=1)
+    assert not (tmp_path / 'used.pkl').stat().st_size
 
 
 def test_missing_files_are_named(call, run_dir):

@@ -46,6 +46,13 @@ def test_the_runs_own_files_are_tested(run_dir, shell, slash):
 
 
 @pytest.mark.parametrize('shell', SHELLS)
+@pytest.mark.parametrize('more', [('--format-only',), ('--submission', 'acdc'), ('--submission=acdc',)])
+def test_without_scores_where_labels_are_not_needed(run_dir, shell, more):
+    given = call(shell, run_dir, str(run_dir), *more).stdout.splitlines()
+    assert '--eval' not in given and given[-len(more):] == list(more)
+
+
+@pytest.mark.parametrize('shell', SHELLS)
 def test_relative_folders_and_the_folder_itself(run_dir, shell):
     for cwd, name in ((run_dir.parent, run_dir.name), (run_dir, '.')):
         done = call(shell, run_dir, name, cwd=cwd)
