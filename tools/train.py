@@ -56,7 +56,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, help='of everything random (default: the config says, or 0)')
     parser.add_argument('--deterministic', action='store_true', help='deterministic cuDNN algorithms')
     parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda:0, …')
-    parser.add_argument('--options', '--cfg-options', dest='options', nargs='+', metavar='KEY=VALUE',
+    parser.add_argument('--options', '--cfg-options', dest='options', nargs='+', action='extend',
+                        metavar='KEY=VALUE',
                         help='change the config, e.g. runner.max_iters=100')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
                         help='how several processes were started')
@@ -95,7 +96,10 @@ def find_start(cfg: Config, args: argparse.Namespace) -> tuple[str | None, list[
     lines: list[str] = []
     folder = cfg.work_dir if args.resume == 'auto' else args.resume
     found = newest_checkpoint(folder, lines.append)
-    return (str(found), lines) if found else (None, [f"no checkpoint in '{folder}' yet: the training begins"])
+    if found:
+        return str(found), lines
+    start = f'goes on from {cfg.resume_from}' if cfg.get('resume_from') else 'begins'
+    return None, [f"no checkpoint in '{folder}' yet: the training {start}"]
 
 
 def check_data(cfg: Config, validates: bool) -> None:
@@ -174,11 +178,13 @@ def main(argv: list[str] | None = None) -> None:
         keep_freed_memory()
     notes, first = [], world()[0] == 0
     if args.resume:
-        cfg.resume_from, notes = as_first_process(lambda: find_start(cfg, args))
+        found, notes = as_first_process(lambda: find_start(cfg, args))
+        cfg.resume_from = found or cfg.get('resume_from')
     if first and not args.no_checks:
         check_data(cfg, not args.no_validate)
-    torch.backends.cudnn.benchmark = bool(cfg.get('cudnn_benchmark')) and not args.deterministic
-    set_random_seed(cfg.seed, args.deterministic)
+    deterministic = args.deterministic or bool(cfg.get('deterministic'))
+    torch.backends.cudnn.benchmark = bool(cfg.get('cudnn_benchmark')) and not deterministic
+    set_random_seed(cfg.seed, deterministic)
     model = build_train_model(cfg)
     dataset = build_train_dataset(cfg.data)
     check_classes(dataset, model.num_classes)

@@ -178,7 +178,7 @@ def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validat
     for hook in cfg.get('custom_hooks') or ():
         runner.register_hook(build_from_cfg({k: v for k, v in hook.items() if k != 'priority'}, HOOKS),
                              priority=hook.get('priority', 'NORMAL'))
-    if validate:
+    if validate and cfg.get('evaluation', {}) is not None:
         runner.register_hook(_evaluation_hook(cfg, distributed), priority='LOW')
     if cfg.get('checkpoint_config') is not None:
         runner.register_hook(build_from_cfg({**cfg['checkpoint_config'], 'type': CheckpointHook}, HOOKS),

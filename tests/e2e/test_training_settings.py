@@ -104,3 +104,19 @@ def test_float16_in_parts_is_resumed_with_its_scale(tiny, run_program, tmp_path)
     for name, w in weights(whole / 'iter_2.pth').items():
         assert torch.equal(resumed[name], w), name
         assert w.dtype in (torch.float32, torch.int64), name
+
+
+def test_a_run_in_a_new_folder_goes_on_from_the_checkpoint_that_its_config_names(tiny, run_program, tmp_path):
+    """As a job of slurm does, which always asks for the latest checkpoint of its own folder; and
+    evaluation=None means none."""
+    run_program('tools.train', tiny(**{'runner.max_iters': 1, 'checkpoint_config.interval': 1,
+                                       'work_dir': str(tmp_path / 'first')}), '--no-validate')
+    config = tiny(**{'runner.max_iters': 2, 'checkpoint_config.interval': 1, 'evaluation': None,
+                     'log_config.interval': 1, 'work_dir': str(tmp_path / 'second')})
+    ended = run_program('tools.train', config, '--resume', 'auto', '--options',
+                        f'resume_from={tmp_path / "first" / "iter_1.pth"}')
+    assert 'the training goes on from' in ended.out + ended.err
+    assert not (tmp_path / 'second' / 'iter_1.pth').exists()
+    assert load_file(str(tmp_path / 'second' / 'iter_2.pth'))['meta']['iter'] == 2
+    log = next((tmp_path / 'second').glob('*.log.json')).read_text()
+    assert '"mode": "train"' in log and '"mode": "val"' not in log
