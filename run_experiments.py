@@ -19,7 +19,6 @@ import ast
 import inspect
 import json
 import signal
-import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
@@ -29,8 +28,8 @@ from typing import Any
 from experiments import generate_experiment_cfgs, list_experiments, resolve
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options
-from mmseg.utils.errors import positive
-from mmseg.utils.launch import slots, train_all, training_command, visible_gpus
+from mmseg.utils.errors import positive, refused_file
+from mmseg.utils.launch import run_to_the_end, slots, train_all, training_command, visible_gpus
 from mmseg.utils.runs import (
     BEGUN,
     BUSY,
@@ -47,8 +46,8 @@ from mmseg.utils.runs import (
 from mmseg.utils.slurm import submit
 
 # top-level keys that a config may have beside those of its base files
-OPTIONAL_KEYS = ('amp', 'auto_resume', 'compile', 'custom_hooks', 'deterministic', 'fp16', 'load_from',
-                 'lr_config', 'resume_from', 'seed', 'tf32', 'use_ddp_wrapper')
+OPTIONAL_KEYS = ('amp', 'compile', 'custom_hooks', 'deterministic', 'fp16', 'load_from',
+                 'lr_config', 'n_gpus', 'resume_from', 'seed', 'tf32', 'use_ddp_wrapper')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -63,7 +62,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         'unless --exp or --config gives another')
     parser.add_argument('--dry-run', action='store_true',
                         help='print each resolved config and its difference from its base files')
-    parser.add_argument('--options', nargs='+', metavar='KEY=VALUE',
+    parser.add_argument('--options', nargs='+', action='extend', metavar='KEY=VALUE',
                         help='change the configs, e.g. runner.max_iters=100')
     parser.add_argument('--data-root', action='append', default=[], metavar='OLD=NEW',
                         help='read the data sets below folder OLD from folder NEW')
@@ -74,7 +73,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         'each run, or one run after the other on a CPU; slurm: an array of jobs')
     parser.add_argument('--jobs', type=positive, metavar='N', help='local: runs at a time (default: as the '
                         'GPUs allow, 1 on a CPU)')
-    parser.add_argument('--slurm', nargs='+', default=[], metavar='KEY=VALUE',
+    parser.add_argument('--slurm', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
                         help="submitit's settings, e.g. timeout_min=1440 slurm_partition=gpu mem_gb=64")
     parser.add_argument('--rerun', action='store_true',
                         help='train in new folders also what is done, begun or being trained')
@@ -82,6 +81,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args.options, args.slurm = parse_options(args.options), parse_options(args.slurm)
     if args.exp is None and not (args.config or args.list or args.resume):
         parser.error('one of --exp, --config, --resume and --list is needed')
+    if args.slurm and args.machine != 'slurm':
+        parser.error('--slurm is for --machine slurm')
+    if args.resume and args.resume.is_dir():
+        args.resume = args.resume.resolve()  # the folder's own name is that of its config, not a link's
     return args
 
 
@@ -224,6 +227,10 @@ def train(run: Run) -> str | None:
         return str(error)
     except SystemExit as end:
         code = end.code
+    except OSError as error:
+        if (line := refused_file(error)) is None:
+            traceback.print_exc()
+        return line or ' '.join(f'{type(error).__name__}: {error}'.split())
     except Exception as error:
         traceback.print_exc()
         return ' '.join(f'{type(error).__name__}: {error}'.split())
@@ -232,15 +239,17 @@ def train(run: Run) -> str | None:
 
 def ended(code: int | str | None) -> str | None:
     """Why a training that ended with this exit code is not finished."""
-    if isinstance(code, int) and code > 128:  # as shells count signals
+    # as shells count signals
+    if isinstance(code, int) and code - 128 in [number.value for number in signal.Signals]:
         return f'stopped by {signal.Signals(code - 128).name}; the same command goes on'
     return f'exit code {code}' if code else None
 
 
 def _trained(run: Run, config: Path) -> int | None:
     if run.devices > 1 and visible_gpus():
-        return subprocess.run(training_command(config, run.devices), check=False).returncode
-    argv = [str(config), *(['--resume', 'auto'] if run.state == BEGUN else [])]
+        return run_to_the_end(training_command(config, run.devices))
+    argv = [str(config), '--work-dir', str(run.work_dir),
+            *(['--resume', 'auto'] if run.state == BEGUN else [])]
     # it needs the whole package, which --list and --dry-run do not
     from tools import train as program
     return inspect.unwrap(program.main)(argv)
@@ -255,11 +264,12 @@ def launch(runs: list[Run], jobs: int | None) -> int:
     def begun(run: Run) -> None:
         print(f'{number[run.work_dir]} in {run.work_dir}', flush=True)
 
+    places = slots(waiting, jobs)
     if len(runs) == 1 and waiting:
         begun(runs[0])
         reasons = [train(runs[0])]
     else:
-        reasons = train_all(waiting, slots(waiting, jobs), train, begun)
+        reasons = train_all(waiting, places, train, begun)
     failed = [(run, reason) for run, reason in zip(waiting, reasons) if reason is not None]
     done = len(waiting) - len(failed) + sum(run.state == DONE for run in runs)
     print(f'{done} of {len(runs)} runs finished')

@@ -54,8 +54,12 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., None]:
                 raise
             sys.stderr.write(f'error: {error}\n')
             sys.exit(EXIT_CODE)
+        except BrokenPipeError:
+            # what read the output, e.g. head, has ended; Python would complain again as it flushes
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(EXIT_CODE)
         except OSError as error:
-            line = _refused_file(error)
+            line = refused_file(error)
             if line is None or os.environ.get(TRACEBACK):
                 raise
             sys.stderr.write(f'error: {line}\n')
@@ -68,7 +72,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., None]:
     return wrapper
 
 
-def _refused_file(error: OSError) -> str | None:
+def refused_file(error: OSError) -> str | None:
     """The system's refusal of a file in one line; None if it is about no file."""
     name = f" '{error.filename}'" if error.filename else ''
     if error.errno in FULL_DISK:

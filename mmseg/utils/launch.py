@@ -6,16 +6,21 @@ import multiprocessing
 import os
 import queue
 import signal
+import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from .errors import UserError
 from .runs import Run
 
 CONSOLE = 'console.txt'
+# From a signal to the end of a training: the step is finished and a checkpoint of gigabytes written.
+SECONDS_TO_SAVE = 180
+ENDING = (signal.SIGTERM, signal.SIGUSR1)  # ask a training to write a checkpoint and end
 Devices = tuple[str, ...]  # as CUDA_VISIBLE_DEVICES names them; empty on a CPU
 Train = Callable[[Run], 'str | None']  # gives in one line why the run failed, None if it did not
 
@@ -79,8 +84,6 @@ class Children:
     """The processes that train; a signal that asks this process to end is handed on to them, so that each can
     write a checkpoint."""
 
-    SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-
     def __init__(self):
         self.processes: set[multiprocessing.process.BaseProcess] = set()
         self.ended_by: int | None = None
@@ -107,18 +110,25 @@ class Children:
         if threading.current_thread() is not threading.main_thread():
             yield  # where Python takes no signals
             return
-        before = {number: signal.signal(number, self._hand_on) for number in self.SIGNALS}
-        try:
+        with handled(dict.fromkeys(ENDING, self._hand_on)):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _hand_on(self, number: int, frame) -> None:
         self.ended_by = number
         for process in list(self.processes):
             with contextlib.suppress(OSError):
                 os.kill(process.pid, number)
+
+
+@contextlib.contextmanager
+def handled(handlers: Mapping[int, Any]) -> Iterator[None]:
+    """Inside the block these signals have these handlers."""
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _train_and_report(train: Train, run: Run, devices: Devices, quiet: bool, connection) -> None:
@@ -142,11 +152,44 @@ def _speak_to(path: Path) -> None:
 
 
 def training_command(config: Path, devices: int) -> list[str]:
-    """The command line that trains the run of a kept config, from its latest checkpoint on if there is one;
-    with torchrun for several devices."""
+    """The command line that trains the run of a kept config in the folder where that lies, from its latest
+    checkpoint on if there is one; with torchrun for several devices."""
     program = str(Path(__file__).resolve().parents[2] / 'tools' / 'train.py')
-    command = [program, str(config), '--resume', 'auto']
+    command = [program, str(config), '--resume', 'auto', '--work-dir', str(config.parent)]
     if devices == 1:
         return [sys.executable, *command]
     return [sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={devices}',
             *command, '--launcher', 'pytorch']
+
+
+def start(command: Sequence[str], **settings) -> subprocess.Popen:
+    """A training. When it is asked to end, torchrun leaves its processes the time to write a checkpoint; that
+    of torch 2.5 does not know the variable and gives them 30 seconds."""
+    environment = {'TORCH_ELASTIC_SHUTDOWN_TIMEOUT': str(SECONDS_TO_SAVE), **os.environ}
+    return subprocess.Popen(command, env=environment, **settings)
+
+
+def run_to_the_end(command: Sequence[str]) -> int:
+    """Run a training in the main thread and hand on what asks this process to end; torchrun knows SIGTERM
+    only. Ctrl-C reaches it from the terminal.
+
+    Returns:
+        its exit code, or 128 and the number of the signal that ended it.
+    """
+    process: subprocess.Popen | None = None
+    asked: list[int] = []
+
+    def hand_on(number: int, frame) -> None:
+        asked.append(number)
+        if process is not None:
+            process.terminate()
+
+    def remember(number: int, frame) -> None:
+        asked.append(number)
+
+    with handled({**dict.fromkeys(ENDING, hand_on), signal.SIGINT: remember}):
+        process = start(command)
+        if asked:
+            process.terminate()
+        code = process.wait()
+    return 128 + asked[0] if code and asked else code

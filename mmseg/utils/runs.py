@@ -74,7 +74,8 @@ def find_kept_config(folder: Path) -> Path:
         raise UserError(f"--resume: there is no folder '{folder}'")
     named = folder / f'{folder.resolve().name}.json'
     found = [named] if named.is_file() else [
-        path for path in sorted(folder.glob('*.json')) if not path.name.endswith('.log.json')]
+        path for path in sorted(folder.glob('*.json'))
+        if not path.name.endswith('.log.json') and not path.name.startswith(('eval_', 'env'))]
     if len(found) != 1:
         raise UserError(f"--resume: '{folder}' has {len(found)} config files (*.json), expected one: "
                         'give the folder of a single run')

@@ -3,22 +3,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
 from .files import write_bytes
-from .launch import training_command
+from .launch import SECONDS_TO_SAVE, start, training_command
 from .runs import SLURM_JOB, Run, held, write_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DAY = 24 * 60  # minutes
 # A training of days in a queue of hours is requeued many times; submitit's own limit is 3.
 MOST_TIMEOUTS = 1000
-# From the signal to the end of the job: the step is finished and a checkpoint of gigabytes written.
-SECONDS_TO_SAVE = 180
 
 
 class TrainingJob:
@@ -41,7 +38,7 @@ class TrainingJob:
         """
         folder = self.config.parent
         with held(folder):
-            child = subprocess.Popen(training_command(self.config, self.devices), cwd=self.directory)
+            child = start(training_command(self.config, self.devices), cwd=self.directory)
             self._pid = child.pid
             self._wait()
             code = child.wait()

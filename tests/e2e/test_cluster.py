@@ -111,4 +111,4 @@ def test_training_command_starts_one_process_per_device(tmp_path):
     command = training_command(tmp_path / 'a.json', 2)
     asked = subprocess.run([*command[:3], '--help'], capture_output=True, text=True, check=True).stdout
     assert '--nproc-per-node' in asked and '--nproc_per_node=2' in command
-    assert command[-4:] == ['--resume', 'auto', '--launcher', 'pytorch']
+    assert command[-6:] == ['--resume', 'auto', '--work-dir', str(tmp_path), '--launcher', 'pytorch']

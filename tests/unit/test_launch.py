@@ -138,3 +138,31 @@ def test_a_signal_is_handed_on_and_no_further_run_begins(tmp_path):
     reasons = launch.train_all([Run({}, {}, tmp_path)] * 2, [()], wait_for_signal, begun=lambda run: None)
     assert reasons == [f'signal {int(signal.SIGTERM)}', 'not begun: SIGTERM ended the launch']
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+STAND_IN = """
+import os, signal, sys, time
+def end(number, frame):
+    print('asked', number, os.environ['TORCH_ELASTIC_SHUTDOWN_TIMEOUT'], flush=True)
+    sys.exit(3)
+signal.signal(signal.SIGTERM, end)
+print('trains', flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+def test_signals_reach_a_training_of_several_processes(number):
+    """And it is waited for, so that nobody else trains in its folder before it has ended."""
+    program = ('import sys\nfrom mmseg.utils.launch import run_to_the_end\n'
+               'sys.exit(run_to_the_end([sys.executable, "-c", sys.argv[1]]))')
+    launcher = subprocess.Popen([sys.executable, '-c', program, STAND_IN], stdout=subprocess.PIPE, text=True)
+    assert launcher.stdout.readline() == 'trains\n'
+    launcher.send_signal(number)
+    assert launcher.stdout.readline() == f'asked {signal.SIGTERM.value} {launch.SECONDS_TO_SAVE}\n'
+    assert launcher.wait(60) == 128 + number
+    launcher.stdout.close()
+
+
+def test_the_end_of_a_training_that_nobody_asked_to_end():
+    assert launch.run_to_the_end([sys.executable, '-c', 'raise SystemExit(5)']) == 5

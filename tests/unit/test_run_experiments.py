@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -107,13 +108,67 @@ def test_resume_goes_on_in_the_same_folder(run, tmp_path, trained):
     before = sorted(folder.iterdir())
     assert run('--resume', folder)[0] == 0
     config = folder / f'{folder.name}.json'
-    assert trained.calls[-1] == [str(config), '--resume', 'auto']
+    assert trained.calls[-1] == [str(config), '--work-dir', str(folder), '--resume', 'auto']
     assert sorted(folder.iterdir()) == before
     assert json.loads(config.read_text())['seed'] == 5
 
     assert run('--config', TOY, '--resume', folder)[0] == 0
     assert trained.calls[-1][0] == str(config.with_name(f'{config.stem}_2.json'))
     assert json.loads(config.read_text())['seed'] == 5
+
+
+@pytest.mark.parametrize('how', ['moved', 'tested since', 'link'])
+def test_resume_trains_in_the_folder_that_it_is_given(run, tmp_path, trained, how):
+    run('--config', TOY)
+    folder = next((tmp_path / 'work' / 'local-basic').iterdir())
+    kept = f'{folder.name}.json'
+    (folder / 'latest.pth').write_bytes(b'')
+    if how == 'link':
+        (tmp_path / 'link').symlink_to(folder)
+        given = tmp_path / 'link'
+    else:
+        given = folder = folder.rename(tmp_path / 'elsewhere')
+    if how == 'tested since':
+        (folder / 'eval_latest_1.json').write_text('{}')
+    code, out, err = run('--resume', given)
+    assert code == 0, err
+    config = folder / (kept if how == 'link' else 'elsewhere.json')
+    assert trained.calls[-1] == [str(config), '--work-dir', str(folder), '--resume', 'auto']
+
+
+def test_options_add_up_and_settings_of_slurm_need_it(run, trained):
+    _, out, _ = run('--config', TOY, '--dry-run', '--options', 'seed=7', '--options', 'n_gpus=2')
+    assert '~ seed = 7 (was 0)' in out and '~ n_gpus = 2' in out
+    code, _, err = run('--config', TOY, '--slurm', 'timeout_min=5')
+    assert code == 2 and '--slurm is for --machine slurm' in err and not trained.calls
+
+
+def test_more_gpus_than_there_are(run, trained, monkeypatch):
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '0,1')
+    code, _, err = run('--config', TOY, '--options', 'n_gpus=4')
+    assert code == 1 and err.startswith('error: n_gpus=4, but this machine has 2') and not trained.calls
+
+
+def test_a_full_disk_is_the_reason_of_a_run(run, trained):
+    trained.failing = {'streets_test': OSError(28, 'No space left on device', 'iter_4.pth')}
+    code, _, err = run('--config', TOY)
+    assert code == 1 and "cannot write 'iter_4.pth': No space left on device" in err
+    assert 'Traceback' not in err
+
+
+@pytest.mark.parametrize('code, reason', [
+    (0, None), (None, None), (1, 'exit code 1'), (255, 'exit code 255'),
+    (143, 'stopped by SIGTERM; the same command goes on')])
+def test_the_reason_of_an_exit_code(code, reason):
+    assert run_experiments.ended(code) == reason
+
+
+def test_a_reader_that_stops_reading(tmp_path):
+    program = Path(run_experiments.__file__)
+    done = subprocess.run(f'"{sys.executable}" "{program}" --exp 120 --dry-run | head -1', shell=True,
+                          cwd=program.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith('# [1/') and 'Traceback' not in done.stderr
+    assert 'BrokenPipe' not in done.stderr
 
 
 class KilledRun(run_experiments.Run):
