@@ -24,7 +24,7 @@ from mmseg.utils.files import unused_path, write_bytes
 
 Curve = dict[int, float]  # iteration -> value
 Curves = dict[str, Curve]
-NO_VALUES = ('mode', 'epoch', 'iter')
+NO_VALUES = ('mode', 'epoch', 'iter', 'step')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -84,9 +84,9 @@ def _read_log(file: Path, curves: Curves) -> None:
             continue  # the head, with the environment
         if record['mode'] == 'train':
             trained = int(record['iter'])
-        # mmcv writes the number of validation images there as 'iter'; the evaluation follows the
-        # record of the iteration that it belongs to
-        iteration = trained or int(record.get('iter', 0))
+        # mmcv writes the number of validation images there as 'iter'; in logs of the lineage the evaluation
+        # follows the record of the last logged iteration before it
+        iteration = int(record.get('step') or trained or record.get('iter', 0))
         for key, value in record.items():
             if key not in NO_VALUES and isinstance(value, (int, float)) and math.isfinite(value):
                 curves.setdefault(key, {})[iteration] = float(value)

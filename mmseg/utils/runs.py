@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -155,9 +156,18 @@ def held(folder: Path) -> Iterator[None]:
         UserError: another process trains in it.
     """
     with _opened(folder) as file:
-        if file is not None and not _lock(file):
+        if file is not None and not _lock_soon(file):
             raise UserError(f"'{folder}' is in use: another process trains in it")
         yield
+
+
+def _lock_soon(file) -> bool:
+    """Those who only look whether a folder is in use have the lock for a moment."""
+    for _ in range(10):
+        if _lock(file):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def is_held(folder: Path) -> bool:

@@ -58,6 +58,13 @@ def test_an_evaluation_stands_at_the_iteration_that_it_followed(run_dir):
     assert analyze_logs.read_run(str(first))['mIoU'] == pytest.approx({20: 0.02, 40: 0.04})
 
 
+def test_an_evaluation_between_logged_iterations_stands_at_its_own(tmp_path):
+    records = ({'mode': 'train', 'iter': 1000, 'loss': 1.0},
+               {'mode': 'val', 'iter': 500, 'step': 1020, 'mIoU': 0.5})
+    (tmp_path / 'now.log.json').write_text('\n'.join(map(json.dumps, records)))
+    assert analyze_logs.read_run(str(tmp_path)) == {'loss': {1000: 1.0}, 'mIoU': {1020: 0.5}}
+
+
 def test_each_key_is_a_panel_and_each_run_a_line():
     runs = {'a': {'x': {1: 1.0, 3: 5.0, 2: 3.0}, 'y': {1: 0.0}}, 'b': {'x': {1: 9.0}}}
     figure = analyze_logs.plot(runs, ['x', 'y'], window=2, title='both')

@@ -96,7 +96,8 @@ def miou(right, label=LABEL):
 
 def test_scores_appear_in_the_log_at_the_interval(train, tmp_path):
     train({2: 5, 4: 8}, interval=2)
-    values = [(line['iter'], line['mIoU']) for line in log_lines(tmp_path) if line.get('mode') == 'val']
+    values = [(line['step'], line['mIoU']) for line in log_lines(tmp_path) if line.get('mode') == 'val']
+    assert [step for step, _ in values] == [2, 4]
     assert [v for _, v in values] == [pytest.approx(miou(5), abs=1e-4), 1.0]
     training = [line for line in log_lines(tmp_path) if line.get('mode') == 'train']
     assert [line['iter'] for line in training] == [1, 2, 3, 4]

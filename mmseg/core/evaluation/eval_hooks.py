@@ -89,7 +89,8 @@ class EvalHook(Hook):
         scores = self.evaluate(runner)
         if runner.rank != 0:
             return
-        runner.log_buffer.output.update(eval_iter_num=len(self.dataloader), **scores)
+        # mmcv logs the first as 'iter', the number of images; the training's log has no record of each step
+        runner.log_buffer.output.update(eval_iter_num=len(self.dataloader), step=runner.iter + 1, **scores)
         runner.log_buffer.ready = True
         if self.save_best:
             self._keep_best(runner, scores)
