@@ -1,10 +1,12 @@
 """Earlier runs are found, left alone or gone on with; runs are spread over devices."""
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -138,6 +140,15 @@ def test_a_signal_is_handed_on_and_no_further_run_begins(tmp_path):
     reasons = launch.train_all([Run({}, {}, tmp_path)] * 2, [()], wait_for_signal, begun=lambda run: None)
     assert reasons == [f'signal {int(signal.SIGTERM)}', 'not begun: SIGTERM ended the launch']
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_look_at_the_lock_keeps_nobody_out(tmp_path):
+    run = a_run(tmp_path)
+    with open(run.config_file, 'rb+') as looking:
+        fcntl.flock(looking, fcntl.LOCK_EX)
+        threading.Timer(0.3, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
+        with held(run.work_dir):
+            pass
 
 
 STAND_IN = """
