@@ -227,13 +227,11 @@ def train(run: Run) -> str | None:
         return str(error)
     except SystemExit as end:
         code = end.code
-    except OSError as error:
-        if (line := refused_file(error)) is None:
+    except Exception as error:
+        line = refused_file(error) if isinstance(error, OSError) else None
+        if line is None:
             traceback.print_exc()
         return line or ' '.join(f'{type(error).__name__}: {error}'.split())
-    except Exception as error:
-        traceback.print_exc()
-        return ' '.join(f'{type(error).__name__}: {error}'.split())
     return ended(code)
 
 

@@ -6,9 +6,11 @@ else is a programming error and keeps its traceback.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import functools
 import os
+import select
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -54,11 +56,9 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., None]:
                 raise
             sys.stderr.write(f'error: {error}\n')
             sys.exit(EXIT_CODE)
-        except BrokenPipeError:
-            # what read the output, e.g. head, has ended; Python would complain again as it flushes
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(EXIT_CODE)
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and _nobody_reads():
+                sys.exit(EXIT_CODE)
             line = refused_file(error)
             if line is None or os.environ.get(TRACEBACK):
                 raise
@@ -70,6 +70,17 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., None]:
         sys.exit(code or 0)
 
     return wrapper
+
+
+def _nobody_reads() -> bool:
+    """Whether the program that read the output, e.g. head, has ended; then the rest of it goes nowhere."""
+    with contextlib.suppress(OSError, ValueError):  # it may have no descriptor
+        output, poll = sys.stdout.fileno(), select.poll()
+        poll.register(output, 0)
+        if any(event & select.POLLERR for _, event in poll.poll(0)):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+            return True
+    return False
 
 
 def refused_file(error: OSError) -> str | None:

@@ -171,6 +171,15 @@ def test_a_reader_that_stops_reading(tmp_path):
     assert 'BrokenPipe' not in done.stderr
 
 
+def test_a_broken_pipe_elsewhere_is_no_silent_end():
+    @one_line_errors
+    def main():
+        raise BrokenPipeError(32, 'Broken pipe')
+
+    with pytest.raises(BrokenPipeError):
+        main()
+
+
 class KilledRun(run_experiments.Run):
     """Its process ends at once, as one that ran out of memory does."""
 
