@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
 
+from mmseg.experiments.description import EntropyBalance, Experiment, describe, render
 from mmseg.utils import UserError
 from mmseg.utils.config import Config
-from mmseg.utils.experiment import EntropyBalance, Experiment, describe, render
 
 CONFIG_DIR = Path(__file__).resolve().parent / 'configs'
 SEEDS = (0, 1, 2)

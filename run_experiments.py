@@ -26,11 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments import generate_experiment_cfgs, list_experiments, resolve
-from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
-from mmseg.utils.config import Config, load_config, parse_options
-from mmseg.utils.errors import positive, refused_file
-from mmseg.utils.launch import run_to_the_end, slots, train_all, training_command, visible_gpus
-from mmseg.utils.runs import (
+from mmseg.experiments.launch import run_to_the_end, slots, train_all, training_command, visible_gpus
+from mmseg.experiments.runs import (
     BEGUN,
     BUSY,
     DONE,
@@ -43,7 +40,10 @@ from mmseg.utils.runs import (
     read,
     write_config,
 )
-from mmseg.utils.slurm import submit
+from mmseg.experiments.slurm import submit
+from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
+from mmseg.utils.config import Config, load_config, parse_options
+from mmseg.utils.errors import positive, refused_file
 
 # top-level keys that a config may have beside those of its base files
 OPTIONAL_KEYS = ('amp', 'compile', 'custom_hooks', 'deterministic', 'fp16', 'load_from',

@@ -17,8 +17,8 @@ from pathlib import Path
 import cv2
 
 from mmseg.datasets.cityscapes import train_ids_table
-from mmseg.datasets.preparation import Rule, Task, convert_label
-from mmseg.datasets.synthetic import render_scene
+from mmseg.datasets.preparation.labels import Rule, Task, convert_label
+from mmseg.synthetic import render_scene
 
 SIZE = (2048, 1024)
 

@@ -32,11 +32,11 @@ import torch
 
 from mmseg.datasets import build_dataset
 from mmseg.datasets.cityscapes import train_ids_table
-from mmseg.datasets.class_stats import label_stats, write_class_stats
 from mmseg.datasets.pipelines import Compose
+from mmseg.datasets.preparation.class_stats import label_stats, write_class_stats
 from mmseg.datasets.rare_class_sampling import draw_class_and_image
-from mmseg.datasets.synthetic import render_scene
 from mmseg.datasets.uda_dataset import RECROPS
+from mmseg.synthetic import render_scene
 from mmseg.utils.files import write_json
 
 SIZE = (2048, 1024)

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from mmseg.models.backbones.mix_transformer import EfficientAttention, MixVisionTransformer
 from mmseg.models.decode_heads.daformer_head import DAFormerHead
-from mmseg.models.uda.class_mix import draw_class_masks, mix
 from mmseg.models.uda.dacs import DACS
-from mmseg.models.uda.pseudo_label import pixel_weight, pseudo_label
-from mmseg.models.uda.strong_augment import StrongAugmentation
+from mmseg.models.uda.parts.class_mix import draw_class_masks, mix
+from mmseg.models.uda.parts.pseudo_label import pixel_weight, pseudo_label
+from mmseg.models.uda.parts.strong_augment import StrongAugmentation
 from mmseg.models.utils.mlp import MLP
 from mmseg.ops import FastConv2d, FastLinear, StochasticDepth
 

@@ -33,9 +33,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.released_schedule import ReleasedSchedule, make_plain
-from mmseg.core.optimizer import build_optimizer
 from mmseg.core.optimizer_step import OptimizerStep
-from mmseg.core.precision import grad_scaler, prepare_networks, set_tf32
+from mmseg.engine.optimizer import build_optimizer
+from mmseg.engine.precision import grad_scaler, prepare_networks, set_tf32
 from mmseg.models.builder import build_train_model
 from mmseg.models.uda import dacs
 from mmseg.models.uda.dacs import DACS

@@ -16,10 +16,10 @@ from torch import nn
 from tqdm import tqdm
 
 from mmseg.apis.inference import inference_segmentor, init_segmentor
+from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.evaluation import get_palette
 from mmseg.core.visualization import Palette, draw_overlay, save_overlay
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
-from mmseg.utils.checkpoint import TEACHER_PREFIX
 from mmseg.utils.files import unused_path
 
 IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')

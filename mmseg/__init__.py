@@ -1,7 +1,10 @@
 import logging
 import warnings
 
+from . import compat
 from .version import __version__
+
+compat.install()
 
 # mmcv announces its successor whenever it is imported, in every process and every worker
 warnings.filterwarnings('ignore', message='On January 1, 2023, MMCV')

@@ -21,8 +21,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.datasets import build_dataset
-from mmseg.datasets.image_cache import CachedImages
-from mmseg.datasets.preparation import run_all, working_in
+from mmseg.datasets.loading.image_cache import CachedImages
+from mmseg.datasets.preparation.labels import run_all, working_in
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
 

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.datasets import build_dataset
 from mmseg.datasets.builder import leaf_configs
-from mmseg.datasets.inspection import (
+from mmseg.datasets.preparation.inspection import (
     Findings,
     class_sampling,
     duplicates,

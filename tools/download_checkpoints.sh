@@ -61,7 +61,7 @@ whole() {
         "$PYTHON" -c '
 import sys
 from mmseg.utils import UserError
-from mmseg.utils.checkpoint import load_file, state_dict_of
+from mmseg.checkpoint.weights import load_file, state_dict_of
 try:
     sys.exit(0 if state_dict_of(load_file(sys.argv[1])) else "  it holds no weights")
 except UserError as error:

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.apis.inference import init_segmentor
+from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
-from mmseg.utils.checkpoint import TEACHER_PREFIX
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.files import write_bytes
 

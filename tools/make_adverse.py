@@ -27,14 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.datasets.files import atomic_file
 from mmseg.datasets.pipelines.loading import decode_image, read_bytes, read_label
-from mmseg.datasets.preparation import Part, require_complete, run_all
-from mmseg.datasets.synthetic.overlay import (
-    FOG_BETAS,
-    RAIN_PATTERNS,
-    RAIN_SETTINGS,
-    add_fog,
-    add_rain,
-)
+from mmseg.datasets.preparation.labels import Part, require_complete, run_all
+from mmseg.synthetic.overlay import FOG_BETAS, RAIN_PATTERNS, RAIN_SETTINGS, add_fog, add_rain
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.errors import positive
 

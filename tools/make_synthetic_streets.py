@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmseg.datasets.synthetic import write_streets
-from mmseg.datasets.synthetic.layouts import LAYOUTS, write_layout
+from mmseg.synthetic import write_streets
+from mmseg.synthetic.layouts import LAYOUTS, write_layout
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 
 

@@ -19,8 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmseg.utils import ArgumentParser, UserError, one_line_errors
-from mmseg.utils.checkpoint import (
+from mmseg.checkpoint.weights import (
     STUDENT_PREFIX,
     TEACHER_PREFIX,
     load_file,
@@ -29,6 +28,7 @@ from mmseg.utils.checkpoint import (
     save_safetensors,
     state_dict_of,
 )
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.files import write_bytes
 
 SUFFIXES = ('.pth', '.safetensors')

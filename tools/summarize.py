@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments import generate_experiment_cfgs, resolve
+from mmseg.experiments.runs import DONE, as_text, read, state_of
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.files import write_bytes
-from mmseg.utils.runs import DONE, as_text, read, state_of
 from tools.analyze_logs import Curves, read_run
 
 NO_RUN = 'not begun'

@@ -23,11 +23,11 @@ from mmseg.apis import set_random_seed
 from mmseg.apis.inference import choose_device
 from mmseg.apis.test import world
 from mmseg.apis.train import check_settings, train_segmentor
+from mmseg.checkpoint.files import newest_checkpoint
 from mmseg.datasets import build_train_dataset
-from mmseg.datasets.inspection import quick_errors
+from mmseg.datasets.preparation.inspection import quick_errors
 from mmseg.models.builder import build_train_model
 from mmseg.utils import ArgumentParser, UserError, get_root_logger, one_line_errors
-from mmseg.utils.checkpoint_files import newest_checkpoint
 from mmseg.utils.collect_env import collect_env
 from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.config_check import check_config

@@ -11,14 +11,14 @@ from mmcv import Config
 from mmcv.parallel import collate
 from torch import nn
 
+from mmseg.checkpoint.weights import load_file, load_segmentor_weights
 from mmseg.core.evaluation import get_classes, get_palette
 from mmseg.core.visualization import Palette, draw_overlay, read_image
 from mmseg.datasets.builder import leaf_configs
-from mmseg.datasets.loader import unwrap_batch
+from mmseg.datasets.loading.loader import unwrap_batch
 from mmseg.datasets.pipelines import Compose
 from mmseg.models import build_segmentor
 from mmseg.utils import UserError, get_root_logger
-from mmseg.utils.checkpoint import load_file, load_segmentor_weights
 from mmseg.utils.config import load_config
 from mmseg.utils.config_check import needed
 from mmseg.utils.legacy import without_pretrained

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from mmseg.datasets.size_groups import sized_batches
+from mmseg.datasets.loading.size_groups import sized_batches
 from mmseg.datasets.submission import BENCHMARKS, submission_names, write_maps, zip_maps
 from mmseg.utils import UserError
 

@@ -22,7 +22,7 @@ from mmseg.core.visualization import (
     save_overlay,
     show_image,
 )
-from mmseg.datasets.size_groups import sized_batches
+from mmseg.datasets.loading.size_groups import sized_batches
 from mmseg.utils.memory import return_freed_memory
 
 from .class_maps import class_maps, reduced_precision

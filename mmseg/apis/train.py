@@ -11,31 +11,25 @@ from mmcv.runner import HOOKS, Hook
 from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
-from mmseg.core import EvalHook, class_subsets
-from mmseg.core.finite import FiniteLossHook
-from mmseg.core.hooks import (
+from mmseg.checkpoint.weights import load_file, load_segmentor_weights
+from mmseg.datasets import build_dataset
+from mmseg.datasets.loading.loader import BAD_IMAGE, build_train_loader
+from mmseg.datasets.loading.size_groups import build_test_loader
+from mmseg.engine.finite import FiniteLossHook
+from mmseg.engine.hooks import (
     BadImageHook,
     CheckpointHook,
     ProgressHook,
     SameParametersHook,
     UDAVisualizationHook,
 )
-from mmseg.core.optimizer import build_optimizer
-from mmseg.core.precision import (
-    amp_settings,
-    compile_settings,
-    grad_scaler,
-    prepare_networks,
-    set_tf32,
-)
-from mmseg.core.rehearsal import rehearse
-from mmseg.core.runner import IterBasedRunner
-from mmseg.datasets import build_dataset
-from mmseg.datasets.loader import BAD_IMAGE, build_train_loader
-from mmseg.datasets.size_groups import build_test_loader
+from mmseg.engine.hooks.eval_hook import EvalHook, class_subsets
+from mmseg.engine.optimizer import build_optimizer
+from mmseg.engine.precision import amp_settings, compile_settings, grad_scaler, prepare_networks, set_tf32
+from mmseg.engine.rehearsal import rehearse
+from mmseg.engine.runner import IterBasedRunner
 from mmseg.models.uda import UDADecorator
 from mmseg.utils import UserError, build_from_cfg, get_root_logger
-from mmseg.utils.checkpoint import load_file, load_segmentor_weights
 from mmseg.utils.distributed import parallel
 from mmseg.utils.registry import accepted_keys, check_keys, find_type
 

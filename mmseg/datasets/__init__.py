@@ -13,7 +13,7 @@ from .cityscapes import CityscapesDataset
 from .cityscapes_like import DarkZurichDataset, GTADataset, SynthiaDataset
 from .custom import CustomDataset
 from .dataset_wrappers import ConcatDataset, RepeatDataset
-from .loader import unwrap_batch
+from .loading.loader import unwrap_batch
 from .uda_dataset import UDADataset
 from .weather_cityscapes import FoggyCityscapesDataset, RainCityscapesDataset
 

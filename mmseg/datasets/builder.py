@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from mmseg.utils import UserError, build_from_cfg, did_you_mean
 from mmseg.utils.registry import settings_blamed
 
-from .loader import build_dataloader, build_train_loader
+from .loading.loader import build_dataloader, build_train_loader
 
 DATASETS = Registry('dataset', build_func=build_from_cfg)
 PIPELINES = Registry('pipeline', build_func=build_from_cfg)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from .builder import DATASETS
 from .cityscapes import CityscapesDataset
-from .preparation import left_out
+from .preparation.labels import left_out
 
 
 @DATASETS.register_module()

@@ -16,7 +16,7 @@ from mmseg.utils import UserError, did_you_mean
 from .builder import DATASETS
 from .evaluated import Evaluated
 from .files import find_files, join_root, require_dir, require_inside
-from .image_cache import CachedImages, StaleCache, cached_length, folder_of
+from .loading.image_cache import CachedImages, StaleCache, cached_length, folder_of
 from .pipelines import Compose
 from .pipelines.loading import read_label, rename_labels
 

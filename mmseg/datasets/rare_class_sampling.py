@@ -8,7 +8,7 @@ import torch
 
 from mmseg.utils import UserError
 
-from .class_stats import LabelIndex, Stats, read_class_stats
+from .preparation.class_stats import LabelIndex, Stats, read_class_stats
 
 
 def count_pixels(stats: Iterable[Stats]) -> dict[int, int]:

@@ -19,7 +19,7 @@ from mmseg.utils.files import write_bytes
 
 from .cityscapes import LABEL_IDS, label_ids_table
 from .files import atomic_file, find_files, require_dir
-from .preparation import PNG_END, png_size
+from .preparation.labels import PNG_END, png_size
 
 TRAIN_IDS = frozenset(range(len(LABEL_IDS)))
 INVALID = 255

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from mmseg.utils import UserError, did_you_mean
 
 from .builder import DATASETS
-from .class_stats import LabelIndex, read_samples_with_class
+from .preparation.class_stats import LabelIndex, read_samples_with_class
 from .rare_class_sampling import draw_class_and_image, get_rcs_class_probs, images_with_class
 from .weather_cityscapes import scene_of
 

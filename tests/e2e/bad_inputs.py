@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from conftest import write_tiny
 
+from mmseg.checkpoint.weights import save_checkpoint
 from mmseg.models import build_segmentor
-from mmseg.utils.checkpoint import save_checkpoint
 from mmseg.utils.config import load_config
 
 NOTHING = 'nothing of use\n'

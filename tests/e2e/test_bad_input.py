@@ -13,8 +13,8 @@ import pytest
 import torch
 from conftest import ROOT
 
+from mmseg.checkpoint.weights import save_checkpoint
 from mmseg.models import build_segmentor
-from mmseg.utils.checkpoint import save_checkpoint
 from mmseg.utils.config import load_config
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmcv.runner import HOOKS, Hook
 
-from mmseg.utils.checkpoint import load_file
+from mmseg.checkpoint.weights import load_file
 
 STEPS = 4
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 import run_experiments
 from experiments import generate_experiment_cfgs
-from mmseg.utils.checkpoint import load_file
+from mmseg.checkpoint.weights import load_file
 from mmseg.utils.config import load_config
 
 TEST_IMAGES = 2

@@ -10,7 +10,7 @@ import torch
 from conftest import ROOT
 
 import run_experiments
-from mmseg.utils.checkpoint import load_file
+from mmseg.checkpoint.weights import load_file
 from mmseg.utils.config import load_config
 
 STEPS, TIMED_OUT_AFTER = 4, 3
@@ -107,7 +107,7 @@ def test_the_array_needs_submitit(experiment, run_program, monkeypatch):
 
 
 def test_training_command_starts_one_process_per_device(tmp_path):
-    from mmseg.utils.launch import training_command
+    from mmseg.experiments.launch import training_command
     command = training_command(tmp_path / 'a.json', 2)
     asked = subprocess.run([*command[:3], '--help'], capture_output=True, text=True, check=True).stdout
     assert '--nproc-per-node' in asked and '--nproc_per_node=2' in command

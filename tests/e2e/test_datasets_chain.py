@@ -15,8 +15,8 @@ from conftest import SMALL_WH as SIZE
 from conftest import shrink
 
 from mmseg.datasets import leaf_configs
-from mmseg.datasets.synthetic import write_streets
-from mmseg.datasets.synthetic.layouts import write_layout
+from mmseg.synthetic import write_streets
+from mmseg.synthetic.layouts import write_layout
 from mmseg.utils.config import load_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'

@@ -24,8 +24,8 @@ from conftest import forget_loggers, start, write_tiny
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmseg.core.runner import IterBasedRunner
 from mmseg.datasets import build_dataset, build_train_dataset
+from mmseg.engine.runner import IterBasedRunner
 from mmseg.utils import UserError, local_seed
 from mmseg.utils.config import load_config
 

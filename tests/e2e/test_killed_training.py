@@ -21,8 +21,8 @@ import torch
 from conftest import forget_loggers
 from tqdm import tqdm
 
-from mmseg.utils.checkpoint import load_file
-from mmseg.utils.checkpoint_files import checkpoints_of, verify_file
+from mmseg.checkpoint.files import checkpoints_of, verify_file
+from mmseg.checkpoint.weights import load_file
 from tools import train  # here, so that the children need not import it
 
 KILLS = int(os.environ.get('MMSEG_KILLS', '5'))

@@ -8,8 +8,8 @@ import pytest
 import torch
 from conftest import start
 
+from mmseg.checkpoint.weights import load_file
 from mmseg.models import build_train_model
-from mmseg.utils.checkpoint import load_file
 from mmseg.utils.config import load_config
 
 STEPS, INTERRUPTED = 4, 2

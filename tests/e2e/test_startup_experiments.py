@@ -15,9 +15,9 @@ import torch
 from conftest import CROP, MIN_PIXELS, SMALL_WH
 
 from experiments import generate_experiment_cfgs, resolve
-from mmseg.datasets.synthetic import write_streets
-from mmseg.datasets.synthetic.layouts import write_layout
 from mmseg.models import build_backbone
+from mmseg.synthetic import write_streets
+from mmseg.synthetic.layouts import write_layout
 from mmseg.utils.files import write_json
 
 IN_EVERY_RUN = {'gta2cs_target-only_dlv2red_s50_poly10warm_s0',

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from conftest import STREETS_TEST
 
-from mmseg.utils.checkpoint import load_file
+from mmseg.checkpoint.weights import load_file
 from mmseg.utils.config import load_config
 
 SOURCE_ONLY = 'configs/toy/streets_source_mitb0_s0.py'

@@ -16,14 +16,14 @@ from mmcv.parallel import DataContainer
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmseg.core.finite import FirstBadStep, bad_parameter
 from mmseg.core.optimizer_step import OptimizerStep
-from mmseg.core.stopping import Stopped, StopRequest
 from mmseg.datasets import CustomDataset
-from mmseg.datasets.class_stats import LabelIndex
-from mmseg.datasets.image_header import LIMIT_NAME, refuse_huge_image
-from mmseg.datasets.loader import build_train_loader, unwrap_batch, worker_deaths_told
+from mmseg.datasets.loading.image_header import LIMIT_NAME, refuse_huge_image
+from mmseg.datasets.loading.loader import build_train_loader, unwrap_batch, worker_deaths_told
 from mmseg.datasets.pipelines.decoding import decode_image
+from mmseg.datasets.preparation.class_stats import LabelIndex
+from mmseg.engine.finite import FirstBadStep, bad_parameter
+from mmseg.engine.stopping import Stopped, StopRequest
 from mmseg.utils import UserError, get_root_logger, one_line_errors
 from mmseg.utils.errors import BadFile
 

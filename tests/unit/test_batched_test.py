@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from mmseg.apis.class_maps import class_maps, reduced_precision
 from mmseg.apis.test import run_test
-from mmseg.datasets.size_groups import build_test_loader, sized_batches
+from mmseg.datasets.loading.size_groups import build_test_loader, sized_batches
 from mmseg.models import build_segmentor
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.utils import UserError

@@ -13,7 +13,7 @@ from mmcv import Config
 from test_rcs import RCS, write_stats
 
 from mmseg.datasets import build_dataset, build_train_dataset
-from mmseg.datasets.image_cache import CachedImages
+from mmseg.datasets.loading.image_cache import CachedImages
 from mmseg.datasets.pipelines import loading
 from mmseg.utils import UserError
 from tools import cache_dataset as program
@@ -201,7 +201,7 @@ def test_source_files_take_the_place_of_what_is_missing_if_asked(cfg, fill, tmp_
     image = tmp_path / 'city/leftImg8bit/train/town/town_000002_000019_leftImg8bit.png'
     save(image, random_image(np.random.default_rng(9)))
     noted = []
-    monkeypatch.setattr('mmseg.datasets.image_cache.get_root_logger',
+    monkeypatch.setattr('mmseg.datasets.loading.image_cache.get_root_logger',
                         lambda: type('L', (), {'warning': lambda _, text: noted.append(text)})())
     for _ in range(2):
         np.testing.assert_array_equal(dataset.prepare(2)['img'], plain.prepare(2)['img'])

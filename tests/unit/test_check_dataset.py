@@ -9,7 +9,7 @@ from data_trees import acdc, acdc_cfg, cityscapes, cityscapes_cfg, save, test_pi
 from mmcv import Config
 from PIL import Image
 
-from mmseg.datasets.inspection import quick_errors
+from mmseg.datasets.preparation.inspection import quick_errors
 from tools import check_dataset as program
 from tools.convert_datasets import cityscapes as converter
 

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmseg.utils import UserError
-from mmseg.utils.checkpoint import load_file, save_file
-from mmseg.utils.checkpoint_files import (
+from mmseg.checkpoint.files import (
     newest_checkpoint,
     point_to,
     remove_older,
@@ -19,6 +17,8 @@ from mmseg.utils.checkpoint_files import (
     verify_file,
     write_whole,
 )
+from mmseg.checkpoint.weights import load_file, save_file
+from mmseg.utils import UserError
 
 SMALL, BIG = 10, 100_000
 

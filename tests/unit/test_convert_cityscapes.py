@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmseg.datasets import build_dataset
 from mmseg.datasets.cityscapes import NUM_LABEL_IDS, label_ids_table, train_ids_table
-from mmseg.datasets.class_stats import read_class_stats
+from mmseg.datasets.preparation.class_stats import read_class_stats
 from tools.convert_datasets import cityscapes as converter
 
 REPO = Path(__file__).resolve().parents[2]

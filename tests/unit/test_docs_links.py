@@ -50,7 +50,7 @@ def test_the_method_names_every_part_of_the_step():
     """Each public function and class of the self-training is linked, and each step has a heading."""
     text = (ROOT / 'docs/method.md').read_text(encoding='utf-8')
     linked = {name.split('.')[0] for name, _ in SYMBOL.findall(text)}
-    files = sorted((ROOT / 'mmseg/models/uda').glob('*.py'))
+    files = sorted((ROOT / 'mmseg/models/uda').rglob('*.py'))
     parts = {name for file in files for name in defined(file) if '.' not in name and not name.startswith('_')}
     assert len(parts) > 10
     assert parts - linked == set()

@@ -13,11 +13,11 @@ from mmcv.runner import IterBasedRunner, IterTimerHook, TextLoggerHook
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmseg.core import EvalHook
-from mmseg.core.evaluation import ConfusionMatrix, further_means
+from mmseg.checkpoint.weights import load_file
+from mmseg.core.evaluation import ConfusionMatrix
 from mmseg.datasets import build_dataloader
+from mmseg.engine.hooks.eval_hook import EvalHook, further_means
 from mmseg.utils import UserError
-from mmseg.utils.checkpoint import load_file
 
 LABEL = np.array([[0, 0, 1, 1], [0, 0, 1, 255]], np.uint8)
 

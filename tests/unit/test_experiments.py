@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from experiments import CONFIG_DIR, generate_experiment_cfgs, list_experiments, resolve
+from mmseg.experiments.description import DOMAINS, EntropyBalance, describe, render
 from mmseg.utils import UserError
-from mmseg.utils.experiment import DOMAINS, EntropyBalance, describe, render
 
 NAMES = json.loads((Path(__file__).parents[1] / 'data' / 'experiment_names.json').read_text())
 THINGS = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]

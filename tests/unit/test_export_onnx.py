@@ -7,8 +7,8 @@ import torch
 from tiny_run import Student, config
 
 from mmseg.apis.inference import init_segmentor
+from mmseg.checkpoint.weights import save_checkpoint
 from mmseg.core.evaluation import get_classes, get_palette
-from mmseg.utils.checkpoint import save_checkpoint
 from tools import export_onnx
 
 onnxruntime = pytest.importorskip('onnxruntime', reason='pip install -e .[export]')

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmseg.utils import UserError, launch, runs
-from mmseg.utils.runs import BEGUN, BUSY, DONE, NEW, Run, held, placed, write_config
+from mmseg.experiments import launch, runs
+from mmseg.experiments.runs import BEGUN, BUSY, DONE, NEW, Run, held, placed, write_config
+from mmseg.utils import UserError
 
 CFG = dict(name='toy[1]', runner=dict(max_iters=8), seed=0, crop=(64, 64))
 
@@ -52,7 +53,7 @@ def test_a_done_run_is_preferred_to_a_newer_one_that_was_begun(tmp_path):
     assert placed(CFG, {}, tmp_path).work_dir == done.work_dir
 
 
-HOLD = 'import sys, time\nfrom pathlib import Path\nfrom mmseg.utils.runs import held\n' \
+HOLD = 'import sys, time\nfrom pathlib import Path\nfrom mmseg.experiments.runs import held\n' \
        'with held(Path(sys.argv[1])):\n    print("held", flush=True)\n    time.sleep(600)\n'
 
 
@@ -165,7 +166,7 @@ time.sleep(600)
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
 def test_signals_reach_a_training_of_several_processes(number):
     """And it is waited for, so that nobody else trains in its folder before it has ended."""
-    program = ('import sys\nfrom mmseg.utils.launch import run_to_the_end\n'
+    program = ('import sys\nfrom mmseg.experiments.launch import run_to_the_end\n'
                'sys.exit(run_to_the_end([sys.executable, "-c", sys.argv[1]]))')
     launcher = subprocess.Popen([sys.executable, '-c', program, STAND_IN], stdout=subprocess.PIPE, text=True)
     assert launcher.stdout.readline() == 'trains\n'

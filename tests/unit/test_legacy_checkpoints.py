@@ -18,11 +18,11 @@ from tiny_run import NAMES, Student, config, make_run
 
 from demo import image_demo
 from mmseg.apis.inference import inference_segmentor, init_segmentor
+from mmseg.checkpoint.weights import load_file, load_segmentor_weights, save_file
 from mmseg.core.evaluation import get_classes, get_palette
 from mmseg.core.visualization import draw_overlay
 from mmseg.models import build_segmentor
 from mmseg.utils import UserError
-from mmseg.utils.checkpoint import load_file, load_segmentor_weights, save_file
 from mmseg.utils.config import load_config
 from mmseg.utils.legacy import without_pretrained
 from tools import test as test_program

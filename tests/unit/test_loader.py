@@ -10,8 +10,9 @@ from data_trees import acdc, acdc_cfg, cityscapes, cityscapes_cfg, test_pipeline
 from mmcv.parallel import DataContainer
 from torch.utils.data import Dataset
 
-from mmseg.datasets import build_dataloader, build_dataset, build_train_loader, loader, unwrap_batch
-from mmseg.datasets.loader import ShardSampler, StepBatchSampler
+from mmseg.datasets import build_dataloader, build_dataset, build_train_loader, unwrap_batch
+from mmseg.datasets.loading import loader
+from mmseg.datasets.loading.loader import ShardSampler, StepBatchSampler
 from mmseg.utils import UserError
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from data_trees import save
 
-from mmseg.datasets.synthetic.overlay import add_fog, add_rain, airlight_of
-from mmseg.datasets.synthetic.weather import to_linear
+from mmseg.synthetic.overlay import add_fog, add_rain, airlight_of
+from mmseg.synthetic.weather import to_linear
 from tools import make_adverse as program
 
 NAME = 'train/town/town_000000_000019'

@@ -6,9 +6,9 @@ import sys
 import pytest
 import torch
 
+from mmseg.checkpoint.pretrained import find_pretrained
 from mmseg.models.builder import build_backbone
 from mmseg.utils import UserError
-from mmseg.utils.pretrained import find_pretrained
 
 transformers = pytest.importorskip('transformers')
 

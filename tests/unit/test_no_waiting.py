@@ -11,8 +11,8 @@ from packaging import version
 from torch.utils._python_dispatch import TorchDispatchMode
 from uda_models import BALANCE, META, THINGS, batch, network, seed_all, uda_model
 
-from mmseg.core.finite import FirstBadStep
 from mmseg.core.optimizer_step import OptimizerStep
+from mmseg.engine.finite import FirstBadStep
 from mmseg.utils.labels import present_classes
 
 DEVICE = torch.device('meta')

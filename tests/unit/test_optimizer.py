@@ -10,8 +10,8 @@ from golden import DATA
 from mmcv import Config
 from torch import nn
 
-from mmseg.core.optimizer import build_optimizer
-from mmseg.core.runner import IterBasedRunner
+from mmseg.engine.optimizer import build_optimizer
+from mmseg.engine.runner import IterBasedRunner
 from mmseg.models.builder import build_train_model
 from mmseg.utils import UserError, get_root_logger
 

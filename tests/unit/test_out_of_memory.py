@@ -8,9 +8,9 @@ import pytest
 import torch
 from uda_models import network, uda_model
 
-from mmseg.core.out_of_memory import step_remedies, too_little_memory_told
-from mmseg.core.precision import prepare_networks
-from mmseg.core.runner import IterBasedRunner
+from mmseg.engine.out_of_memory import step_remedies, too_little_memory_told
+from mmseg.engine.precision import prepare_networks
+from mmseg.engine.runner import IterBasedRunner
 from mmseg.utils import UserError
 
 CPU = torch.device('cpu')

@@ -12,7 +12,7 @@ from uda_models import BALANCE, batch, network, seed_all, sgd, uda_model
 
 from mmseg.apis.train import check_settings
 from mmseg.core.optimizer_step import OptimizerStep
-from mmseg.core.precision import amp_settings, compile_settings, grad_scaler, prepare_networks, set_tf32
+from mmseg.engine.precision import amp_settings, compile_settings, grad_scaler, prepare_networks, set_tf32
 from mmseg.models.builder import build_segmentor
 from mmseg.utils import UserError
 

@@ -11,11 +11,11 @@ import torch
 from torch import distributed, multiprocessing, nn
 from uda_models import BALANCE, META, THINGS, network, uda_model
 
-from mmseg.core.log_buffer import TensorLogBuffer
 from mmseg.core.optimizer_step import OptimizerStep
+from mmseg.engine.log_buffer import TensorLogBuffer
 from mmseg.models.builder import BACKBONES, build_train_model
 from mmseg.models.uda import dacs
-from mmseg.models.uda.strong_augment import StrongAugmentation
+from mmseg.models.uda.parts.strong_augment import StrongAugmentation
 from mmseg.utils import UserError, local_seed, set_random_seed
 from mmseg.utils.distributed import (
     checksums,

@@ -11,8 +11,8 @@ from mmcv import Config
 from tiny_run import NAMES, Student, config, make_run
 
 from mmseg.apis.inference import inference_segmentor, init_segmentor
+from mmseg.checkpoint.weights import load_file, save_checkpoint
 from mmseg.core.evaluation import get_classes
-from mmseg.utils.checkpoint import load_file, save_checkpoint
 from tools import publish_model
 
 

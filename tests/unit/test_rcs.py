@@ -9,14 +9,14 @@ import pytest
 from data_trees import NORM, acdc, acdc_cfg, cityscapes, cityscapes_cfg, train_pipeline
 
 from mmseg.datasets import build_dataset
-from mmseg.datasets.class_stats import (
+from mmseg.datasets.pipelines import loading
+from mmseg.datasets.preparation.class_stats import (
     LabelIndex,
     label_stats,
     read_class_stats,
     read_samples_with_class,
     write_class_stats,
 )
-from mmseg.datasets.pipelines import loading
 from mmseg.datasets.rare_class_sampling import (
     draw_class_and_image,
     get_rcs_class_probs,

@@ -10,8 +10,8 @@ from types import ModuleType
 import pytest
 
 import run_experiments
+from mmseg.experiments.launch import train_all
 from mmseg.utils import UserError, one_line_errors
-from mmseg.utils.launch import train_all
 
 TOY = 'configs/toy/streets_test.py'
 

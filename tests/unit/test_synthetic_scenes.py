@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mmseg.datasets.synthetic import render_scene
-from mmseg.datasets.synthetic.camera import Camera
-from mmseg.datasets.synthetic.canvas import clip_polygon
-from mmseg.datasets.synthetic.labels import BY_NAME, ID_TO_COLOUR, ID_TO_TRAIN, LABELS
-from mmseg.datasets.synthetic.layout import sample_scene
-from mmseg.datasets.synthetic.writer import polygons_json
+from mmseg.synthetic import render_scene
+from mmseg.synthetic.camera import Camera
+from mmseg.synthetic.canvas import clip_polygon
+from mmseg.synthetic.labels import BY_NAME, ID_TO_COLOUR, ID_TO_TRAIN, LABELS
+from mmseg.synthetic.layout import sample_scene
+from mmseg.synthetic.writer import polygons_json
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (256, 128)
@@ -119,7 +119,7 @@ def test_polygons_are_clipped_to_the_rectangle():
 
 
 def test_same_seed_and_index_give_the_same_bits_in_another_process(scenes):
-    code = ('import sys, zlib; from mmseg.datasets.synthetic import render_scene;'
+    code = ('import sys, zlib; from mmseg.synthetic import render_scene;'
             's = render_scene(3, 2, (256, 128));'
             'print([zlib.crc32(a.tobytes()) for a in (s.image, s.label_ids, s.depth)])')
     here = [zlib.crc32(a.tobytes()) for a in (scenes[2].image, scenes[2].label_ids, scenes[2].depth)]

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from mmseg.datasets.synthetic import CONDITIONS, apply_weather, render_scene, weather
+from mmseg.synthetic import CONDITIONS, apply_weather, render_scene, weather
 
 SIZE = (256, 128)
 

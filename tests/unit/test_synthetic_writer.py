@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg.datasets.synthetic import render_scene, write_streets
-from mmseg.datasets.synthetic.labels import ID_TO_TRAIN
-from mmseg.datasets.synthetic.writer import Job, Settings, jobs
+from mmseg.synthetic import render_scene, write_streets
+from mmseg.synthetic.labels import ID_TO_TRAIN
+from mmseg.synthetic.writer import Job, Settings, jobs
 from mmseg.utils import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

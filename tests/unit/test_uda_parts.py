@@ -14,10 +14,15 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 from uda_models import META, THINGS, network, uda_model
 
-from mmseg.models.uda.ema_teacher import update_teacher
-from mmseg.models.uda.feature_distance import FeatureDistance, downscale_label, feature_distance
-from mmseg.models.uda.pseudo_label import pixel_weight, pseudo_label
-from mmseg.models.uda.strong_augment import StrongAugmentation, blur_kernel_size, color_jitter, gaussian_blur
+from mmseg.models.uda.parts.ema_teacher import update_teacher
+from mmseg.models.uda.parts.feature_distance import FeatureDistance, downscale_label, feature_distance
+from mmseg.models.uda.parts.pseudo_label import pixel_weight, pseudo_label
+from mmseg.models.uda.parts.strong_augment import (
+    StrongAugmentation,
+    blur_kernel_size,
+    color_jitter,
+    gaussian_blur,
+)
 from mmseg.utils import UserError
 
 # ------------------------------------------------------------------- teacher
@@ -157,7 +162,7 @@ def test_what_fires(photo, monkeypatch, jitter, blur, jitters, blurs):
     """u > p: at 0.2 exactly the jitter stays away, so a "probability" of 0.2 fires on 80 % of the steps."""
     called = []
     for name in ('color_jitter', 'gaussian_blur'):
-        monkeypatch.setattr(f'mmseg.models.uda.strong_augment.{name}',
+        monkeypatch.setattr(f'mmseg.models.uda.parts.strong_augment.{name}',
                             lambda img, value, name=name: called.append((name, value)) or img)
     np.random.seed(1)
     out = StrongAugmentation(jitter, blur, 0.2, 0.3)(photo, [META] * 2)
@@ -170,7 +175,7 @@ def test_what_fires(photo, monkeypatch, jitter, blur, jitters, blurs):
 
 def test_jitter_sees_pixels_between_zero_and_one(photo, monkeypatch):
     seen = []
-    monkeypatch.setattr('mmseg.models.uda.strong_augment.color_jitter',
+    monkeypatch.setattr('mmseg.models.uda.parts.strong_augment.color_jitter',
                         lambda img, s: seen.append(img) or img)
     StrongAugmentation(1.0, 0.0, 0.2, 0.2)(photo, [META] * 2)
     assert len(seen) == 2

@@ -9,9 +9,9 @@ import torch
 from mmcv import Config
 from torch import nn
 
+from mmseg.checkpoint.weights import save_checkpoint
 from mmseg.core.evaluation import get_classes, get_palette
 from mmseg.models import build_segmentor
-from mmseg.utils.checkpoint import save_checkpoint
 
 SIZE_HW = (64, 128)
 NAMES = ('aachen/aachen_000000', 'aachen/aachen_000001', 'bonn/bonn_000000')

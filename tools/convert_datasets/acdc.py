@@ -18,7 +18,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmseg.datasets.cityscapes import NUM_LABEL_IDS, train_ids_table
-from mmseg.datasets.preparation import (
+from mmseg.datasets.preparation.labels import (
     OUTPUT,
     Part,
     Rule,

@@ -16,10 +16,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmseg.datasets.camvid import CamVidDataset
-from mmseg.datasets.class_stats import label_stats
 from mmseg.datasets.files import find_files, require_dir
 from mmseg.datasets.pipelines.loading import check_label_values, read_label, rename_labels
-from mmseg.datasets.preparation import run_all, save_stats
+from mmseg.datasets.preparation.class_stats import label_stats
+from mmseg.datasets.preparation.labels import run_all, save_stats
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.errors import positive
 

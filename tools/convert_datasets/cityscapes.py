@@ -24,10 +24,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmseg.datasets.cityscapes import LABEL_IDS, NUM_LABEL_IDS, train_ids_table
-from mmseg.datasets.class_stats import Stats, label_stats
 from mmseg.datasets.files import find_files, write_text
 from mmseg.datasets.pipelines.loading import read_label
-from mmseg.datasets.preparation import (
+from mmseg.datasets.preparation.class_stats import Stats, label_stats
+from mmseg.datasets.preparation.labels import (
     Part,
     map_ids,
     png_size,

@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmseg.datasets.preparation import Part, convert_all, parse_args
-from mmseg.datasets.weather_preparation import tasks_of_scenes, warn_of_missing_scenes
+from mmseg.datasets.preparation.labels import Part, convert_all, parse_args
+from mmseg.datasets.preparation.weather import tasks_of_scenes, warn_of_missing_scenes
 from mmseg.utils import one_line_errors
 
 IMAGES = Part('leftImg8bit_foggy', '.png',

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmseg.datasets.cityscapes import train_ids_table
-from mmseg.datasets.preparation import (
+from mmseg.datasets.preparation.labels import (
     Part,
     Rule,
     Task,

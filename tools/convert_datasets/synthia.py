@@ -18,7 +18,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmseg.datasets.pipelines.loading import read_bytes
-from mmseg.datasets.preparation import Part, Rule, convert_all, parse_args, tasks_of_pairs
+from mmseg.datasets.preparation.labels import Part, Rule, convert_all, parse_args, tasks_of_pairs
 from mmseg.utils import UserError, one_line_errors
 
 ARCHIVE = 'SYNTHIA_RAND_CITYSCAPES.rar of https://synthia-dataset.net'

@@ -6,7 +6,6 @@ from .class_names import (
     get_palette,
 )
 from .confusion_matrix import ConfusionMatrix
-from .eval_hooks import DistEvalHook, EvalHook, class_subsets, further_means
 from .metrics import (
     eval_metrics,
     intersect_and_union,
@@ -19,8 +18,12 @@ from .metrics import (
 from .scores import areas_to_metrics, mean_over
 
 __all__ = [
-    'SYNTHIA_SUBSETS', 'ConfusionMatrix', 'DistEvalHook', 'EvalHook', 'areas_to_metrics',
-    'cityscapes_classes', 'cityscapes_palette', 'class_subsets', 'eval_metrics', 'further_means',
-    'get_classes', 'get_palette', 'intersect_and_union', 'mean_dice', 'mean_fscore', 'mean_iou',
-    'mean_over', 'remap_label', 'total_intersect_and_union',
+    'SYNTHIA_SUBSETS', 'ConfusionMatrix', 'areas_to_metrics', 'cityscapes_classes', 'cityscapes_palette',
+    'eval_metrics', 'get_classes', 'get_palette', 'intersect_and_union', 'mean_dice', 'mean_fscore',
+    'mean_iou', 'mean_over', 'remap_label', 'total_intersect_and_union',
 ]
+
+
+def __getattr__(name: str) -> object:
+    from mmseg.compat import moved_attribute
+    return moved_attribute(__name__, name)

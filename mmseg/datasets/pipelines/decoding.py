@@ -10,7 +10,7 @@ import numpy as np
 
 from mmseg.utils.errors import BadFile
 
-from ..image_header import max_pixels, refuse_huge_image
+from ..loading.image_header import max_pixels, refuse_huge_image
 
 try:
     from kornia_rs.io import decode_image_png_u8

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmseg.checkpoint.weights import load_pretrained
 from mmseg.ops import FastConv2d, FastLinear, StochasticDepth
-from mmseg.utils.checkpoint import load_pretrained
 
 from ..builder import BACKBONES
 from .mit_weights import own_mit_names

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from mmseg.checkpoint.weights import load_pretrained
 from mmseg.utils import UserError
-from mmseg.utils.checkpoint import load_pretrained
 
 from ..builder import BACKBONES
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import timm
 from torch import Tensor, nn
 
+from mmseg.checkpoint.weights import load_pretrained, load_weights
 from mmseg.utils import UserError, did_you_mean
-from mmseg.utils.checkpoint import load_pretrained, load_weights
 
 from ..builder import BACKBONES
 

@@ -17,12 +17,12 @@ from mmseg.utils import UserError
 from ..builder import UDA, build_loss
 from ..losses.log_prob import log_prob_for
 from ..segmentors.parse_losses import add_prefix, parse_losses
-from .class_mix import draw_class_masks, mix
-from .ema_teacher import update_teacher
-from .feature_distance import FeatureDistance
-from .pseudo_label import pixel_weight, pseudo_label
-from .strong_augment import StrongAugmentation
-from .teacher_student import TeacherStudent
+from .parts.class_mix import draw_class_masks, mix
+from .parts.ema_teacher import update_teacher
+from .parts.feature_distance import FeatureDistance
+from .parts.pseudo_label import pixel_weight, pseudo_label
+from .parts.strong_augment import StrongAugmentation
+from .parts.teacher_student import TeacherStudent
 
 
 @UDA.register_module()

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from mmcv.runner import Hook
 
+from mmseg.checkpoint.files import remove_older
 from mmseg.utils import UserError
-from mmseg.utils.checkpoint_files import remove_older
 
 
 class CheckpointHook(Hook):

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from mmseg.datasets.loader import load_step, unwrap_batch
+from mmseg.checkpoint.files import checkpoints_of
+from mmseg.checkpoint.weights import save_file
+from mmseg.datasets.loading.loader import load_step, unwrap_batch
 from mmseg.utils import UserError
-from mmseg.utils.checkpoint import save_file
-from mmseg.utils.checkpoint_files import checkpoints_of
 from mmseg.utils.files import unused_path
 
 

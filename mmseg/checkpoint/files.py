@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .errors import UserError
+from mmseg.utils.errors import UserError
+
 from .safe_load import read_pickled
 
 STEP_NAME = re.compile(r'iter_(\d+)\.pth')

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .errors import UserError
+from mmseg.utils.errors import UserError
 
 _multiarray = (getattr(np, '_core', None) or np.core).multiarray
 

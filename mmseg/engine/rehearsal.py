@@ -4,12 +4,12 @@ from __future__ import annotations
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmseg.datasets.loader import load_step, unwrap_batch
+from mmseg.core.optimizer_step import OptimizerStep
+from mmseg.datasets.loading.loader import load_step, unwrap_batch
 from mmseg.utils.registry import settings_blamed
 
 from .failure_dump import refuse_bad_step
 from .finite import FirstBadStep
-from .optimizer_step import OptimizerStep
 from .runner import IterBasedRunner, on_cpu
 
 

@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
+from mmseg.utils.errors import UserError
+
 from .runs import Run
 
 CONSOLE = 'console.txt'

@@ -14,10 +14,9 @@ from mmcv import Config
 
 from mmseg.utils import UserError
 
-from .builder import build_dataset, leaf_configs
-from .class_stats import STATS_FILE
-from .custom import CustomDataset
-from .pipelines.loading import (
+from ..builder import build_dataset, leaf_configs
+from ..custom import CustomDataset
+from ..pipelines.loading import (
     check_label_values,
     count_values,
     decode_image,
@@ -25,8 +24,9 @@ from .pipelines.loading import (
     read_label,
     rename_labels,
 )
-from .preparation import run_all
-from .rare_class_sampling import get_rcs_class_probs
+from ..rare_class_sampling import get_rcs_class_probs
+from .class_stats import STATS_FILE
+from .labels import run_all
 
 QUICK_SAMPLES = 2       # the quick check opens so many of the first and of the last files
 

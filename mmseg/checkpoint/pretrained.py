@@ -7,7 +7,8 @@ from pathlib import Path
 
 import mmcv
 
-from .errors import UserError, did_you_mean
+from mmseg.utils.errors import UserError, did_you_mean
+
 from .hub import download, is_hub_name, weights_in
 
 FOLDER = 'pretrained'

@@ -27,8 +27,8 @@ import numpy as np
 
 from mmseg.utils import UserError, get_root_logger
 
-from .files import atomic_file, write_json
-from .pipelines import Compose, LoadAnnotations, LoadImageFromFile, Resize
+from ..files import atomic_file, write_json
+from ..pipelines import Compose, LoadAnnotations, LoadImageFromFile, Resize
 
 FORMAT = 1
 MAGIC = b'EBDAimg1'

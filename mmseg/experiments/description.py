@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .errors import UserError, did_you_mean
+from mmseg.utils.errors import UserError, did_you_mean
 
 N_GPUS = 1
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mmseg.datasets.preparation.labels import run_all
 from mmseg.utils import UserError
 
-from ..preparation import run_all
 from .labels import BY_NAME
 from .overlay import FOG_BETAS, RAIN_PATTERNS, RAIN_SETTINGS, add_fog, add_rain
 from .render import render_scene

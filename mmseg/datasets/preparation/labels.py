@@ -22,9 +22,9 @@ from tqdm import tqdm
 from mmseg.utils import ArgumentParser, UserError
 from mmseg.utils.errors import positive
 
+from ..files import atomic_file, find_files, write_text
+from ..pipelines.loading import count_values, read_label
 from .class_stats import Stats, label_stats, write_class_stats
-from .files import atomic_file, find_files, write_text
-from .pipelines.loading import count_values, read_label
 
 PNG_START = b'\x89PNG\r\n\x1a\n'
 PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'

@@ -4,9 +4,9 @@ from torch import nn
 
 from mmseg.utils import UserError
 
-from ..builder import build_segmentor
+from ...builder import build_segmentor
+from ..uda_decorator import UDADecorator
 from .ema_teacher import teacher_mode
-from .uda_decorator import UDADecorator
 
 
 class TeacherStudent(UDADecorator):

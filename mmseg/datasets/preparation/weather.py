@@ -11,9 +11,9 @@ import numpy as np
 
 from mmseg.utils import UserError
 
-from .cityscapes import NUM_LABEL_IDS, train_ids_table
-from .files import find_files
-from .preparation import OUTPUT, Part, Rule, Task, require_complete
+from ..cityscapes import NUM_LABEL_IDS, train_ids_table
+from ..files import find_files
+from .labels import OUTPUT, Part, Rule, Task, require_complete
 
 LABEL_ARCHIVE = 'gtFine_trainvaltest.zip of https://www.cityscapes-dataset.com'
 FROM_IDS = Rule(train_ids_table(), NUM_LABEL_IDS)

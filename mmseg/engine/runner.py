@@ -13,16 +13,16 @@ from mmcv.runner import BaseRunner
 from torch import distributed
 from torch.utils.data import DataLoader
 
-from mmseg.datasets.loader import unwrap_batch, worker_deaths_told
+from mmseg.checkpoint.files import point_to, remove_temporaries
+from mmseg.checkpoint.weights import load_file, load_weights, save_checkpoint, state_dict_of
+from mmseg.core.optimizer_step import OptimizerStep
+from mmseg.datasets.loading.loader import unwrap_batch, worker_deaths_told
 from mmseg.utils import UserError, derive_seed, set_random_seed
-from mmseg.utils.checkpoint import load_file, load_weights, save_checkpoint, state_dict_of
-from mmseg.utils.checkpoint_files import point_to, remove_temporaries
 
 from .failure_dump import refuse_bad_step, sample_names
 from .finite import FirstBadStep, bad_parameter
 from .hooks.checkpoint_hook import CheckpointHook
 from .log_buffer import TensorLogBuffer
-from .optimizer_step import OptimizerStep
 from .out_of_memory import EVALUATION, step_remedies, too_little_memory_told
 from .stopping import Stopped, StopRequest
 

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from .checkpoint_files import verify_file, write_whole
-from .errors import UserError
+from mmseg.utils.errors import UserError
+
+from .files import verify_file, write_whole
 from .pretrained import find_pretrained
 from .safe_load import read_pickled
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from mmseg.utils import UserError
 
-from .files import write_json
-from .pipelines.loading import count_values
+from ..files import write_json
+from ..pipelines.loading import count_values
 
 STATS_FILE = 'sample_class_stats.json'
 STATS_DICT_FILE = 'sample_class_stats_dict.json'

@@ -17,10 +17,10 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import load_file
-from .config import load_config
-from .errors import UserError
-from .files import unused_path, write_json
+from mmseg.checkpoint.weights import load_file
+from mmseg.utils.config import load_config
+from mmseg.utils.errors import UserError
+from mmseg.utils.files import unused_path, write_json
 
 # what of a config says where a run works, not what it computes
 PLACE_KEYS = ('work_dir', 'resume_from')

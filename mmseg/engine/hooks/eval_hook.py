@@ -9,12 +9,11 @@ from mmcv.runner import Hook
 from mmcv.runner.hooks import LoggerHook
 from torch.utils.data import DataLoader
 
+from mmseg.checkpoint.weights import save_checkpoint
+from mmseg.core.evaluation.class_names import SYNTHIA_SUBSETS
+from mmseg.core.evaluation.confusion_matrix import ConfusionMatrix
+from mmseg.core.evaluation.scores import mean_over
 from mmseg.utils import UserError
-from mmseg.utils.checkpoint import save_checkpoint
-
-from .class_names import SYNTHIA_SUBSETS
-from .confusion_matrix import ConfusionMatrix
-from .scores import mean_over
 
 
 def class_subsets(cfg: Mapping) -> dict[str, Sequence[int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import re
 
-from .errors import UserError
+from mmseg.utils.errors import UserError
 
 # The repositories whose weights are known to fit; any other 'a/b' is a path.
 SEGFORMER = re.compile(r'nvidia/(mit-b[0-5]|segformer-b[0-5]-[\w-]+)')

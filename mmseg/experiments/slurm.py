@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
-from .files import write_bytes
+from mmseg.utils.errors import UserError
+from mmseg.utils.files import write_bytes
+
 from .launch import SECONDS_TO_SAVE, start, training_command
 from .runs import SLURM_JOB, Run, held, write_config
 
