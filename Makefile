@@ -22,8 +22,9 @@ test: lint ## all tests (TESTS=tests/unit for a part of them)
 fuzz: setup ## random label files, statistics and configs for ten minutes (FUZZ_MINUTES=10)
 	OMP_NUM_THREADS=1 FUZZ_MINUTES=$(FUZZ_MINUTES) "$(PYTHON_IN_VENV)" -m pytest -r fE -o log_cli=true tests/e2e/test_fuzz.py
 
-lint: setup ## style, commented-out code, complexity
+lint: setup ## style, commented-out code, complexity, imports against the floors
 	"$(PYTHON_IN_VENV)" -m ruff check .
+	"$(VENV)/bin/lint-imports" --no-cache
 
 clean-demo: ## remove what `make demo` made
 	rm -rf work_dirs/demo data/streets

@@ -21,6 +21,7 @@ TEST = [
     *SLURM,
     'cityscapesscripts>=2.2.2,<3',
     'hypothesis>=6.100,<7',
+    'import-linter>=2.5,<3',
     'pytest>=8,<10',
     'pytest-timeout>=2.3,<3',
     'pytest-xdist>=3.5,<4',

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from mmseg.apis.class_maps import PRECISIONS, class_maps, reduced_precision
+from mmseg.engine.class_maps import PRECISIONS, class_maps, reduced_precision
 from mmseg.models import build_segmentor
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.utils.config import load_config

@@ -21,6 +21,7 @@ MOVED_MODULES = {
     **{f'mmseg.core.{name}': f'mmseg.engine.{name}' for name in (
         'runner', 'optimizer', 'precision', 'stopping', 'rehearsal', 'finite', 'out_of_memory',
         'failure_dump', 'log_buffer')},
+    'mmseg.apis.class_maps': 'mmseg.engine.class_maps',
     'mmseg.core.evaluation.eval_hooks': 'mmseg.engine.hooks.eval_hook',
     'mmseg.utils.checkpoint': 'mmseg.checkpoint.weights',
     'mmseg.utils.checkpoint_files': 'mmseg.checkpoint.files',

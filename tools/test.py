@@ -23,18 +23,18 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmseg.apis.class_maps import PRECISIONS, reduced_precision
 from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of
 from mmseg.apis.submission import make_submission
-from mmseg.apis.test import TestOutcome, gathered_predictions, run_test, world
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.datasets import build_dataset, leaf_configs
 from mmseg.datasets.loading.size_groups import build_test_loader
 from mmseg.datasets.submission import BENCHMARKS
+from mmseg.engine.class_maps import PRECISIONS, reduced_precision
+from mmseg.engine.evaluation import TestOutcome, gathered_predictions, run_test
 from mmseg.engine.hooks.eval_hook import class_subsets, further_means
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
-from mmseg.utils.distributed import LAUNCHERS, join_processes
+from mmseg.utils.distributed import LAUNCHERS, join_processes, world
 from mmseg.utils.files import unused_path, write_bytes, write_json
 
 if TYPE_CHECKING:

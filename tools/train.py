@@ -21,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmseg import __version__
 from mmseg.apis import set_random_seed
 from mmseg.apis.inference import choose_device
-from mmseg.apis.test import world
 from mmseg.apis.train import check_settings, train_segmentor
 from mmseg.checkpoint.files import newest_checkpoint
 from mmseg.datasets import build_train_dataset
@@ -31,7 +30,7 @@ from mmseg.utils import ArgumentParser, UserError, get_root_logger, one_line_err
 from mmseg.utils.collect_env import collect_env
 from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.config_check import check_config
-from mmseg.utils.distributed import LAUNCHERS, as_first_process, join_processes
+from mmseg.utils.distributed import LAUNCHERS, as_first_process, join_processes, world
 from mmseg.utils.files import write_bytes, write_json
 from mmseg.utils.memory import keep_freed_memory
 from mmseg.utils.registry import settings_blamed

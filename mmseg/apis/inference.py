@@ -17,13 +17,12 @@ from mmseg.core.visualization import Palette, draw_overlay, read_image
 from mmseg.datasets.builder import leaf_configs
 from mmseg.datasets.loading.loader import unwrap_batch
 from mmseg.datasets.pipelines import Compose
+from mmseg.engine.evaluation import device_of, evaluating
 from mmseg.models import build_segmentor
 from mmseg.utils import UserError, get_root_logger
 from mmseg.utils.config import load_config
 from mmseg.utils.config_check import needed
 from mmseg.utils.legacy import without_pretrained
-
-from .test import device_of, evaluating
 
 Image = str | os.PathLike | np.ndarray
 

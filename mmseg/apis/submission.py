@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from mmseg.datasets.loading.size_groups import sized_batches
 from mmseg.datasets.submission import BENCHMARKS, submission_names, write_maps, zip_maps
+from mmseg.engine.evaluation import evaluating, on_host, predict, unwrapped
 from mmseg.utils import UserError
-
-from .test import evaluating, on_host, predict, unwrapped, world
+from mmseg.utils.distributed import world
 
 
 def make_submission(model: nn.Module, data_loader: DataLoader, device: torch.device | str, kind: str,

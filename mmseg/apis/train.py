@@ -30,11 +30,10 @@ from mmseg.engine.rehearsal import rehearse
 from mmseg.engine.runner import IterBasedRunner
 from mmseg.models.uda import UDADecorator
 from mmseg.utils import UserError, build_from_cfg, get_root_logger
-from mmseg.utils.distributed import parallel
+from mmseg.utils.distributed import parallel, world
 from mmseg.utils.registry import accepted_keys, check_keys, find_type
 
 from .inference import choose_device
-from .test import world
 
 DATA_KEYS = frozenset({'samples_per_gpu', 'workers_per_gpu', 'train', 'val', 'test', 'bad_image',
                        'cache_dir'})

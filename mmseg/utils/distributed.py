@@ -62,10 +62,16 @@ def _translate_slurm() -> None:
     os.environ.setdefault('MASTER_PORT', DEFAULT_PORT)
 
 
+def world() -> tuple[int, int]:
+    """Rank and number of processes of torch.distributed; (0, 1) if it is not running."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
 def number_of_processes() -> int:
     """1 if torch.distributed is not running."""
-    running = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if running else 1
+    return world()[1]
 
 
 def as_first_process(find: Callable[[], T]) -> T:

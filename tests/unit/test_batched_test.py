@@ -12,9 +12,9 @@ from test_test_program import call, predictions, results, run_dir  # noqa: F401 
 from tiny_run import MODEL, NAMES
 from torch.utils.data import Dataset
 
-from mmseg.apis.class_maps import class_maps, reduced_precision
-from mmseg.apis.test import run_test
 from mmseg.datasets.loading.size_groups import build_test_loader, sized_batches
+from mmseg.engine.class_maps import class_maps, reduced_precision
+from mmseg.engine.evaluation import run_test
 from mmseg.models import build_segmentor
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.utils import UserError

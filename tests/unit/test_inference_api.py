@@ -11,10 +11,10 @@ from torch import nn
 
 from demo import image_demo
 from mmseg.apis import inference_segmentor, init_segmentor, run_test, single_gpu_test
-from mmseg.apis.test import evaluating
 from mmseg.core.evaluation import eval_metrics, get_palette
 from mmseg.core.visualization import colorize, draw_overlay, save_overlay
 from mmseg.datasets import build_dataloader, build_dataset
+from mmseg.engine.evaluation import evaluating
 from mmseg.utils import UserError
 
 

@@ -47,7 +47,7 @@ def sized_batches(data_loader: DataLoader, device: torch.device | str) -> Iterat
 def build_test_loader(dataset: Dataset, samples_per_gpu: int, workers_per_gpu: int,
                       dist: bool = True) -> DataLoader:
     """A loader over all items of a data set in test mode once, in order, that yields
-    :class:`SizeGroups`; for :func:`mmseg.apis.test.run_test`.
+    :class:`SizeGroups`; for ``mmseg.engine.evaluation.run_test``.
 
     Args:
         dataset: items are lists over augmentations, as ``MultiScaleFlipAug`` gives them.

@@ -14,6 +14,10 @@ from mmseg.core.evaluation.class_names import SYNTHIA_SUBSETS
 from mmseg.core.evaluation.confusion_matrix import ConfusionMatrix
 from mmseg.core.evaluation.scores import mean_over
 from mmseg.utils import UserError
+from mmseg.utils.distributed import world
+
+from ..evaluation import device_of, run_test
+from ..finite import bad_parameter
 
 
 def class_subsets(cfg: Mapping) -> dict[str, Sequence[int]]:
@@ -104,7 +108,6 @@ class EvalHook(Hook):
 
     def evaluate(self, runner) -> dict[str, float]:
         """Test the network; the scores by name, on the first rank."""
-        from mmseg.apis.test import device_of, run_test, world  # which builds on this package
         if world()[1] > 1:
             _share_buffers(runner.model)
         found = run_test(runner.model, self.dataloader, device_of(runner.model),
@@ -124,7 +127,6 @@ class EvalHook(Hook):
         score, step = float(scores[self.save_best]), runner.iter + 1
         if not score > messages.get('best_score', float('-inf')):
             return
-        from ..finite import bad_parameter  # which builds on this package
         if bad_parameter(runner.model):  # told by the checkpoint of the run, which follows
             return
         previous = messages.get('best_ckpt')
