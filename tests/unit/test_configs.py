@@ -28,7 +28,7 @@ def test_the_reported_rows_are_there():
                  'daformer/cs2acdc_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py',
                  'ebda/cs2acdc_ebda_daformer_mitb5_s0.py',
                  'ebda/cs2acdc_ebda_released_daformer_mitb5_s0.py',
-                 'toy/streets_ebda_mitb0_s0.py', 'camvid/camvid_day2dusk_ebda_mitb0_s0.py'):
+                 'toy/streets_ebda_mitb0_s0.py', 'camvid/camvid_day2dusk_ebda_effnetlite0_s0.py'):
         assert file in FILES
 
 

@@ -8,6 +8,7 @@ import pytest
 from experiments import CONFIG_DIR, generate_experiment_cfgs, list_experiments, resolve
 from mmseg.experiments.description import DOMAINS, EntropyBalance, describe, render
 from mmseg.utils import UserError
+from mmseg.utils.config import Config
 
 NAMES = json.loads((Path(__file__).parents[1] / 'data' / 'experiment_names.json').read_text())
 THINGS = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
@@ -144,14 +145,29 @@ def test_ablation_has_the_baseline_the_grid_and_the_running_quantile():
     assert balances[-1]['target'] == dict(type='RunningQuantile', quantile=0.6, momentum=0.9999)
 
 
-@pytest.mark.parametrize('table', [900, 901])
-def test_small_benchmarks_compare_like_with_like(table):
+@pytest.mark.parametrize('table, methods', [(900, 4), (901, 6)])
+def test_small_benchmarks_compare_like_with_like(table, methods):
     cfgs = generate_experiment_cfgs(table)
-    assert len(cfgs) == 4 * 3
+    assert len(cfgs) == methods * 3
     for key in ('runner', 'optimizer', 'model', 'lr_config'):
         assert all(cfg[key] == cfgs[0][key] for cfg in cfgs)
     assert len({cfg.get('load_from') for cfg in cfgs}) == 1
     assert len({cfg['data']['samples_per_gpu'] for cfg in cfgs}) == 1
+
+
+def test_a_seed_of_camvid_is_whole_before_the_next_begins():
+    cfgs = generate_experiment_cfgs(901)
+    assert [cfg['seed'] for cfg in cfgs] == [0] * 6 + [1] * 6 + [2] * 6
+    assert len({cfg['name_uda'] for cfg in cfgs[:6]}) == 6
+
+
+def test_the_shipped_camvid_config_is_the_row_of_its_table(request):
+    row = resolve(generate_experiment_cfgs(901)[2])
+    file = request.config.rootpath / 'configs/camvid/camvid_day2dusk_ebda_effnetlite0_s0.py'
+    shipped = Config.fromfile(str(file))._cfg_dict.to_dict()
+    names = {key for key in {*row, *shipped} if key == 'exp' or key.startswith('name')}
+    assert {k: v for k, v in row.items() if k not in names} == {
+        k: v for k, v in shipped.items() if k not in names}
 
 
 def test_camvid_has_eleven_classes():

@@ -1,5 +1,5 @@
 """CamVid's daylight sequences with labels and its dusk sequence without, validated on later dusk frames."""
-img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+img_norm_cfg = dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5], to_rgb=True)
 crop_size = (256, 256)
 source_train_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -4,15 +4,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import timm
+import torch
 from torch import Tensor, nn
 
 from mmseg.checkpoint.weights import load_pretrained, load_weights
 from mmseg.utils import UserError, did_you_mean
 
 from ..builder import BACKBONES
+from .efficientnet_weights import from_lite_names
 
-# What a classifier's checkpoint holds beyond the features: classifiers and the norm in front of them.
-CLASSIFIER = ('head.', 'head_dist.', 'fc.', 'classifier.', 'norm.', 'fc_norm.', 'conv_head.')
+# What a checkpoint of self-supervised or distilled training holds beyond timm's own classifier.
+OTHER_HEADS = ('head.', 'head_dist.', 'fc.', 'classifier.', 'norm.', 'fc_norm.')
 
 
 def _flat(name: str) -> str:
@@ -32,7 +34,8 @@ class TIMMBackbone(nn.Module):
         drop_path_rate: stochastic depth; None: timm's default.
         pretrained: checkpoint file loaded by ``init_weights``, or True for the weights that timm
             downloads.
-        pretrained_extras: beginnings of names that the checkpoint may hold beyond the encoder.
+        pretrained_extras: beginnings of names that the checkpoint may hold beyond the encoder and the
+            classifier that timm puts on it.
         model_args: further arguments of the model, e.g. ``dict(dynamic_img_size=True)`` for a plain
             transformer on images of any size.
 
@@ -42,7 +45,7 @@ class TIMMBackbone(nn.Module):
 
     def __init__(self, model_name: str, out_indices: Sequence[int] | None = None, in_channels: int = 3,
                  drop_path_rate: float | None = None, pretrained: str | bool | None = None,
-                 pretrained_extras: Sequence[str] = CLASSIFIER, model_args: Mapping | None = None,
+                 pretrained_extras: Sequence[str] = OTHER_HEADS, model_args: Mapping | None = None,
                  init_cfg: dict | None = None):
         super().__init__()
         name = model_name.split('.')[0]
@@ -69,11 +72,22 @@ class TIMMBackbone(nn.Module):
             downloaded = timm.create_model(pretrained=True, **self._kwargs)
             load_weights(self.timm_model, downloaded.state_dict(), f"timm's {self._kwargs['model_name']}")
         elif self.pretrained:
-            load_pretrained(self, self.pretrained, extras=self.pretrained_extras, rename=self._own_names)
+            extras = (*self.pretrained_extras, *self._classifier_names())
+            load_pretrained(self, self.pretrained, extras=extras, rename=self._own_names)
+
+    def _classifier_names(self) -> list[str]:
+        """The weights of timm's whole model that the feature maps do not need."""
+        args = {key: value for key, value in self._kwargs.items()
+                if key not in ('features_only', 'out_indices')}
+        with torch.device('meta'):
+            whole = timm.create_model(pretrained=False, **args).state_dict()
+        own = {_flat(name.removeprefix('timm_model.')) for name in self.state_dict()}
+        return [name for name in whole if _flat(name) not in own]
 
     def _own_names(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights of the whole model under the names that they have here."""
         own = {_flat(name.removeprefix('timm_model.')): name for name in self.state_dict()}
+        state = from_lite_names(state, self.timm_model)
         return {own.get(_flat(name.removeprefix('timm_model.')), name): value
                 for name, value in state.items()}
 
