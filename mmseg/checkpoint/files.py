@@ -5,14 +5,14 @@ import contextlib
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mmseg.utils.errors import UserError
+from mmseg.utils.errors import CheckpointError, UserError
 
-from .safe_load import read_pickled
+from .safe_load import damaged, read_pickled, refuse_inflated
+from .validate import checked_meta
 
 STEP_NAME = re.compile(r'iter_(\d+)\.pth')
 TEMPORARY_NAME = re.compile(r'.+\.tmp\d+')
@@ -87,25 +87,28 @@ def verify_file(path: str | os.PathLike) -> dict[str, Any]:
         its content.
 
     Raises:
-        UserError: it is damaged, cut off, or no checkpoint.
+        CheckpointError: it is damaged, cut off, or no checkpoint.
     """
     path = str(path)
     try:
         if not zipfile.is_zipfile(path):  # the format of the lineage's oldest files has no checksums
             return _dict_in(read_pickled(path), path)
+        refuse_inflated(path)
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError) as error:
-        raise UserError(f"checkpoint '{path}' is damaged or incomplete ({error}): "
-                        'copy or download it again') from error
-    if damaged is not None:
-        raise UserError(f"checkpoint '{path}' is damaged (in {damaged}): copy or download it again")
+            bad_entry = archive.testzip()
+    except UserError:
+        raise
+    except Exception as error:  # the reader was not written for damaged files
+        raise damaged(path, error) from error
+    if bad_entry is not None:
+        raise CheckpointError(f"checkpoint '{path}' is damaged (in {bad_entry}): copy or download it again")
     return _dict_in(read_pickled(path, mmap=True), path)
 
 
 def _dict_in(content: Any, path: str) -> dict[str, Any]:
     if not isinstance(content, dict):
-        raise UserError(f"checkpoint '{path}' holds a {type(content).__name__}, expected a dict of weights")
+        raise CheckpointError(f"checkpoint '{path}' holds a {type(content).__name__}, expected a dict of "
+                              f"weights")
     return content
 
 
@@ -130,11 +133,10 @@ def newest_checkpoint(folder: str | os.PathLike, report: Callable[[str], Any]) -
     reasons = []
     for path in candidates:
         try:
-            if 'iter' in (verify_file(path).get('meta') or {}):
-                for reason in reasons:
-                    report(f'{reason}; going on from {path.name}')
-                return path
-            reasons.append(f"'{path}' has no step number")
+            checked_meta(verify_file(path), str(path))
+            for reason in reasons:
+                report(f'{reason}; going on from {path.name}')
+            return path
         except UserError as error:
             reasons.append(str(error))
     if reasons:

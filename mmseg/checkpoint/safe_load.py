@@ -1,10 +1,11 @@
 """Reading pickled checkpoints as data: nothing in them is ever executed."""
 from __future__ import annotations
 
+import os
 import pickle
 import re
-import struct
 import warnings
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmseg.utils.errors import UserError
+from mmseg.utils.errors import CheckpointError
+
+# A file that grows by more than this factor when it is read, beyond a small one, is refused.
+MOST_INFLATED, INFLATED_AT_LEAST = 20, 2 ** 24
 
 _multiarray = (getattr(np, '_core', None) or np.core).multiarray
 
@@ -43,18 +47,47 @@ def read_pickled(path: str, map_location: str = 'cpu', mmap: bool = False) -> An
         mmap: leave the tensors' values in the file until they are used (not for the oldest format).
 
     Raises:
-        UserError: the file holds anything else (says how to convert it), is cut off, or is no checkpoint.
+        CheckpointError: the file holds anything else (says how to convert it), is cut off, or is no
+        checkpoint.
     """
+    refuse_inflated(path)
     try:
         with torch.serialization.safe_globals(SAFE_TYPES), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # on pickles of other programs, which are refused anyway
             return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
-        raise UserError(_refusal(path, str(error))) from error
-    except (RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, struct.error) as error:
-        reason = str(error).splitlines()[0].split('. ')[0] if str(error) else type(error).__name__
-        raise UserError(f"checkpoint '{path}' is damaged or incomplete ({reason}): "
-                        'copy or download it again') from error
+        raise CheckpointError(_refusal(path, str(error))) from error
+    except MemoryError as error:
+        raise CheckpointError(f"checkpoint '{path}' does not fit into the memory") from error
+    # the readers were not written for damaged files: whatever else they raise is about the file
+    except Exception as error:
+        raise damaged(path, error) from error
+
+
+def refuse_inflated(path: str) -> None:
+    """torch writes its archives without compression; one that would grow beyond measure is an attack.
+
+    Raises:
+        CheckpointError: the file says that it is far larger than it is.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except Exception as error:  # the reader was not written for damaged files
+        raise damaged(path, error) from error
+    if size > MOST_INFLATED * os.path.getsize(path) + INFLATED_AT_LEAST:
+        raise CheckpointError(f"checkpoint '{path}' was refused: its {os.path.getsize(path)} bytes would "
+                              f"become "
+                              f'{size} when read')
+
+
+def damaged(path: str, error: Exception) -> CheckpointError:
+    """The one line for a file that its reader cannot make sense of."""
+    reason = str(error).splitlines()[0].split('. ')[0] if str(error).strip() else type(error).__name__
+    return CheckpointError(f"checkpoint '{path}' is damaged or incomplete ({reason}): copy or download it "
+                           f"again")
 
 
 def _refusal(path: str, reason: str) -> str:

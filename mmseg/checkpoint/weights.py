@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mmseg.utils.errors import UserError
+from mmseg.utils.errors import CheckpointError
 
 from .files import verify_file, write_whole
 from .pretrained import find_pretrained
@@ -28,15 +28,16 @@ def load_file(path: str, map_location: str = 'cpu') -> dict[str, Any]:
     takes the weights keeps its own.
 
     Raises:
-        UserError: the file is missing, truncated, or holds anything but data.
+        CheckpointError: the file is missing, truncated, or holds anything but data.
     """
     if not os.path.isfile(path):
-        raise UserError(f"checkpoint '{path}' does not exist")
+        raise CheckpointError(f"checkpoint '{path}' does not exist")
     if str(path).endswith('.safetensors'):
         return _load_safetensors(path)
     loaded = read_pickled(path, map_location)
     if not isinstance(loaded, dict):
-        raise UserError(f"checkpoint '{path}' holds a {type(loaded).__name__}, expected a dict of weights")
+        raise CheckpointError(f"checkpoint '{path}' holds a {type(loaded).__name__}, expected a dict of "
+                              f"weights")
     return loaded
 
 
@@ -44,13 +45,14 @@ def _load_safetensors(path: str) -> dict[str, Any]:
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
-        raise UserError(f"reading '{path}' needs the package safetensors: pip install safetensors") from error
+        raise CheckpointError(f"reading '{path}' needs the package safetensors: "
+                              'pip install safetensors') from error
     try:
         with safe_open(path, framework='pt') as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return {'meta': _meta_of(file.metadata()), 'state_dict': weights}
     except (SafetensorError, OSError) as error:
-        raise UserError(f"checkpoint '{path}' is damaged or incomplete ({error}): "
+        raise CheckpointError(f"checkpoint '{path}' is damaged or incomplete ({error}): "
                         'copy or download it again') from error
 
 
@@ -65,13 +67,20 @@ def _meta_of(header: Mapping[str, str] | None) -> dict[str, Any]:
 
 def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """The weights in a checkpoint of any of the usual shapes, without DistributedDataParallel's
-    ``module.`` prefix."""
+    ``module.`` prefix.
+
+    Raises:
+        CheckpointError: a weight has a name that is no text.
+    """
     state = checkpoint
     for key in ('state_dict', 'model'):
         if isinstance(checkpoint.get(key), Mapping):
             state = checkpoint[key]
             break
     weights = {k: v for k, v in state.items() if isinstance(v, torch.Tensor)}
+    unnamed = [k for k in weights if not isinstance(k, str)]
+    if unnamed:
+        raise CheckpointError(f'a weight of the checkpoint is named {unnamed[0]!r}, expected text')
     if weights and all(k.startswith('module.') for k in weights):
         weights = {k[len('module.'):]: v for k, v in weights.items()}
     return weights
@@ -92,7 +101,7 @@ def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: s
         missing_ok: prefixes of entries of ``module`` that may keep their values.
 
     Raises:
-        UserError: the weights are those of another architecture; says how they differ.
+        CheckpointError: the weights are those of another architecture; says how they differ.
     """
     state = {k: v for k, v in state.items() if not k.startswith(tuple(extras))}
     own = module.state_dict()
@@ -102,12 +111,17 @@ def load_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: s
     unexpected = [k for k in state if k not in own]
     shapes = [f'{k} is {tuple(state[k].shape)}, expected {tuple(own[k].shape)}'
               for k in own if k in state and state[k].shape != own[k].shape]
+    # counters may be floats: people halve whole files
+    kinds = [f'{k} holds {state[k].dtype}, expected {own[k].dtype}' for k in own if k in state
+             and own[k].is_floating_point() and not state[k].is_floating_point()]
     faults = []
-    for title, names in (('missing', missing), ('unexpected', unexpected), ('of another shape', shapes)):
+    for title, names in (('missing', missing), ('unexpected', unexpected), ('of another shape', shapes),
+                         ('of another kind', kinds)):
         if names:
             faults.append(f'{len(names)} {title} (first: {names[0]})')
     if faults:
-        raise UserError(f"checkpoint '{source}' does not fit {type(module).__name__}: {'; '.join(faults)}. "
+        raise CheckpointError(f"checkpoint '{source}' does not fit {type(module).__name__}: "
+                              f"{'; '.join(faults)}. "
                         'Use the config that the checkpoint was trained with')
     module.load_state_dict(state, strict=not missing_ok)
 
@@ -122,14 +136,14 @@ def network_of(checkpoint: Mapping[str, Any], prefix: str = 'auto',
         source: file name used in error messages.
 
     Raises:
-        UserError: the checkpoint has no such network.
+        CheckpointError: the checkpoint has no such network.
     """
     state = state_dict_of(checkpoint)
     if prefix == 'auto':
         prefix = STUDENT_PREFIX if any(k.startswith(STUDENT_PREFIX) for k in state) else ''
     selected = select_prefix(state, prefix)
     if not selected:
-        raise UserError(f"checkpoint '{source}' has no weights"
+        raise CheckpointError(f"checkpoint '{source}' has no weights"
                         + (f" under '{prefix}': it holds a single network" if prefix else ''))
     return selected
 
@@ -176,7 +190,7 @@ def save_file(checkpoint: Mapping[str, Any], path: str) -> None:
     again before it takes the old one's place.
 
     Raises:
-        UserError: it cannot be written; the old file is as it was.
+        CheckpointError: it cannot be written; the old file is as it was.
     """
     write_whole(path, lambda file: torch.save(dict(checkpoint), file), verify_file)
 

@@ -14,10 +14,16 @@ from torch import distributed
 from torch.utils.data import DataLoader
 
 from mmseg.checkpoint.files import point_to, remove_temporaries
+from mmseg.checkpoint.validate import (
+    check_optimizer,
+    checked_meta,
+    checked_step_state,
+    checked_training_state,
+)
 from mmseg.checkpoint.weights import load_file, load_weights, save_checkpoint, state_dict_of
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.datasets.loading.loader import unwrap_batch, worker_deaths_told
-from mmseg.utils import UserError, derive_seed, set_random_seed
+from mmseg.utils import CheckpointError, UserError, derive_seed, set_random_seed
 
 from .failure_dump import refuse_bad_step, sample_names
 from .finite import FirstBadStep, bad_parameter
@@ -205,36 +211,44 @@ class IterBasedRunner(BaseRunner):
         return [state for _, state in found]
 
     def resume(self, path: str, resume_optimizer: bool = True, map_location: str = 'cpu') -> None:
-        """Go on after the last step of a checkpoint of this runner.
+        """Go on after the last step of a checkpoint of this runner. All of the file is looked at before
+        anything is touched.
 
         Raises:
-            UserError: the file is missing, damaged, of another architecture, or has no step number.
+            CheckpointError: the file is missing, damaged, of another architecture, or has no step number.
         """
         checkpoint = load_file(path, map_location)
-        meta = checkpoint.get('meta', {})
-        if 'iter' not in meta or (resume_optimizer and 'optimizer' not in checkpoint):
-            raise UserError(f"'{path}' holds weights, but not the state of a training: start from it with "
-                            '--load-from')
+        meta = checked_meta(checkpoint, path)
+        if resume_optimizer:
+            if 'optimizer' not in checkpoint:
+                raise CheckpointError(f"'{path}' holds weights, but not the state of a training: start from "
+                                      f"it "
+                                      'with --load-from')
+            check_optimizer(checkpoint['optimizer'], self.optimizer, path)
+        step_state = checked_step_state(checkpoint.get('optimizer_step'), path)
+        own_state = self._own_state(checkpoint, path)
         load_weights(self.model, state_dict_of(checkpoint), path)
         if resume_optimizer:
-            try:
-                self.optimizer.load_state_dict(checkpoint['optimizer'])
-            except ValueError as error:
-                raise UserError(f"the optimizer in '{path}' is not that of this config: {error}") from error
-        self.optimizer_step.load_state_dict(checkpoint.get('optimizer_step', {}))
+            self.optimizer.load_state_dict(checkpoint['optimizer'])
+        self.optimizer_step.load_state_dict(step_state)
         if hasattr(self.model, 'load_training_state'):
             # checkpoints of the lineage do not have it
-            self.model.load_training_state(self._own_state(checkpoint) or {'local_iter': meta['iter']})
+            self.model.load_training_state(own_state or {'local_iter': meta['iter']})
         self._iter = self._inner_iter = int(meta['iter'])
         self.meta.setdefault('hook_msgs', {}).update(meta.get('hook_msgs') or {})
         self.meta.update({key: meta.get(key, 0) for key in ('replaced_samples', 'skipped_steps')})
         self.logger.info(f"resumed from '{path}' after step {self.iter}")
 
-    def _own_state(self, checkpoint: dict) -> dict | None:
+    def _own_state(self, checkpoint: dict, path: str) -> dict | None:
         """What this process, of several, kept beside the weights."""
-        states = checkpoint.get('training_of_ranks') or [checkpoint.get('training')]
+        first = checked_training_state(checkpoint.get('training'), path)
+        states = checkpoint.get('training_of_ranks') or [first]
+        if not isinstance(states, list):
+            raise CheckpointError(f"checkpoint '{path}' is damaged: training_of_ranks is no list")
+        states = [checked_training_state(state, path, f'training_of_ranks[{rank}]')
+                  for rank, state in enumerate(states)]
         if len(states) != self.world_size:
             self.logger.warning(f'the checkpoint is of {len(states)} processes and these are '
                                 f'{self.world_size}: the training goes on, but not as the same one')
-            return checkpoint.get('training')
+            return first
         return states[self.rank]

@@ -1,7 +1,8 @@
 """Mistakes of a user, told in one line.
 
 ``UserError`` is for what the person at the keyboard can mend (a path, a key, a file); everything
-else is a programming error and keeps its traceback.
+else is a programming error and keeps its traceback. Library code raises one of its kinds, programs format
+them.
 """
 from __future__ import annotations
 
@@ -28,7 +29,19 @@ class UserError(Exception):
         super().__init__(' '.join(str(message).split()))
 
 
-class BadFile(UserError):
+class ConfigError(UserError):
+    """A key or a value of a config, or settings that do not fit together."""
+
+
+class DataError(UserError):
+    """A file, a folder or a label of a data set."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint that is missing, damaged, of another network, or not data alone."""
+
+
+class BadFile(DataError):
     """A single image or label that is missing, damaged or absurdly large: training can be told to take
     another sample instead (``data.bad_image='skip'``)."""
 
