@@ -20,6 +20,7 @@ from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.evaluation import get_palette
 from mmseg.core.visualization import Palette, draw_overlay, save_overlay
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
+from mmseg.utils.config_trust import warn_of_code
 from mmseg.utils.files import unused_path
 
 IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
@@ -35,6 +36,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', '--out-file', dest='out', metavar='PATH',
                         help='file, or for a folder of images the folder, to write '
                              '(default: beside the input, with _seg in its name)')
+    parser.add_argument('--trust', action='store_true',
+                        help='do not warn before Python code of another folder is run (configs are code)')
     parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda:0, ...')
     parser.add_argument('--palette', metavar='DATASET',
                         help='colours of cityscapes, camvid, ... (default: those of the checkpoint)')
@@ -142,6 +145,7 @@ def main(argv: list[str] | None = None) -> None:
     source = Path(args.img)
     kind = kind_of(source)
     palette = get_palette(args.palette) if args.palette else None
+    warn_of_code(args.config, args.trust)
     model = init_segmentor(args.config, args.checkpoint, args.device,
                            TEACHER_PREFIX if args.teacher else 'auto')
     palette = palette or model.PALETTE

@@ -151,7 +151,9 @@ def model_card(path: Path, weights: Mapping[str, torch.Tensor], meta: Mapping[st
             f'    python -m demo.image_demo IMAGE CONFIG {path.name}\n'
             f'    python -m tools.test CONFIG {path.name} --eval mIoU\n\n')
     if config:
-        card += ('CONFIG is the text below as a file that ends in .py.\n\n## Config\n\n'
+        card += ('CONFIG is the text below as a file that ends in .py. Configs are Python code: read it '
+                 'before you '
+                 'use it.\n\n## Config\n\n'
                  f'```python\n{config.strip()}\n```\n')
     else:
         card += 'CONFIG is the config that it was trained with; the checkpoint does not hold it.\n'

@@ -34,6 +34,7 @@ from mmseg.engine.evaluation import TestOutcome, gathered_predictions, run_test
 from mmseg.engine.hooks.eval_hook import class_subsets, further_means
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
+from mmseg.utils.config_trust import warn_of_code
 from mmseg.utils.distributed import LAUNCHERS, join_processes, world
 from mmseg.utils.files import unused_path, write_bytes, write_json
 
@@ -79,6 +80,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, default=1, metavar='N',
                         help='images of one size that go through the network together (default: %(default)s)')
     parser.add_argument('--amp', choices=PRECISIONS, help='run the network in that precision')
+    parser.add_argument('--trust', action='store_true',
+                        help='do not warn before Python code of another folder is run (configs are code)')
     parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda:0, ...')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
                         help='needed for slurm only; torchrun is recognised')
@@ -237,6 +240,7 @@ def report(outcome: TestOutcome, dataset, cfg: Config, args: argparse.Namespace)
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     formatting = eval_options(args) if args.format_only else {}
+    warn_of_code(args.config, args.trust)
     cfg = load_config(args.config, parse_options(args.options))
     adapt_config(cfg, args)
     local_rank = join_processes(args.launcher)

@@ -8,7 +8,10 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
 from mmcv import Config, ConfigDict
+from mmcv.fileio import BaseFileHandler
+from mmcv.fileio.io import file_handlers
 
 from .config_check import check_config
 from .errors import UserError
@@ -18,8 +21,25 @@ from .legacy import update_legacy_cfg
 __all__ = ['Config', 'load_config', 'parse_options']
 
 
+class _SafeYaml(BaseFileHandler):
+    """In the place of mmcv's reader, with which a .yaml file can run anything."""
+
+    def load_from_fileobj(self, file, **kwargs) -> Any:
+        return yaml.safe_load(file)
+
+    def dump_to_fileobj(self, obj: Any, file, **kwargs) -> None:
+        yaml.safe_dump(obj, file)
+
+    def dump_to_str(self, obj: Any, **kwargs) -> str:
+        return yaml.safe_dump(obj)
+
+
+file_handlers.update(yaml=_SafeYaml(), yml=_SafeYaml())
+
+
 def load_config(path: str | os.PathLike | Config, options: Mapping[str, Any] | None = None) -> Config:
-    """Read a config of any age, Python or json.
+    """Read a config of any age, Python, json or yaml (its safe part). A Python file, a ``_base_`` that is one
+    and ``custom_imports`` are run, see ``config_trust``.
 
     Args:
         path: of the file; a Config that is read already is taken as it is.
