@@ -1,14 +1,14 @@
 """ACDC, the adverse conditions data set (Sakaridis et al. 2021): 19 classes."""
 from __future__ import annotations
 
-import os
 import os.path as osp
 
 from mmseg.utils import UserError
+from mmseg.utils.reading import is_folder
 
 from .builder import DATASETS
 from .cityscapes import CityscapesDataset
-from .files import find_files
+from .files import find_files, names_in
 
 CONDITIONS = ('fog', 'night', 'rain', 'snow')
 
@@ -17,14 +17,14 @@ def official_parent(folder: str) -> str | None:
     """For 'ROOT/rgb_anon/train', if that is no folder but ROOT/rgb_anon/CONDITION/train is one:
     'ROOT/rgb_anon'. Otherwise None."""
     parent, split = osp.split(folder.rstrip('/'))
-    if osp.isdir(folder) or not osp.isdir(parent):
+    if is_folder(folder) or not is_folder(parent):
         return None
     return parent if _condition_folders(parent, split) else None
 
 
 def _condition_folders(parent: str, split: str) -> list[str]:
-    return [osp.join(condition, split) for condition in sorted(os.listdir(parent))
-            if osp.isdir(osp.join(parent, condition, split))]
+    return [osp.join(condition, split) for condition in names_in(parent)
+            if is_folder(osp.join(parent, condition, split))]
 
 
 @DATASETS.register_module()

@@ -1,14 +1,14 @@
 """CamVid, the Cambridge-driving labelled video database (Brostow et al. 2009): 11 classes."""
 from __future__ import annotations
 
-import os
 import os.path as osp
 
 from mmseg.core.evaluation import get_classes, get_palette
+from mmseg.utils.reading import is_folder
 
 from .builder import DATASETS
 from .custom import CustomDataset
-from .files import join_root
+from .files import join_root, names_in
 
 IMAGE_SUFFIXES = ('.jpg', '.png')
 
@@ -44,14 +44,14 @@ class CamVidDataset(CustomDataset):
 def _folders(data_root: str | None, img_dir: str) -> tuple[str, str | None]:
     """(folder of the images, folder of the labels or None), relative as ``img_dir`` is."""
     img_dir = img_dir.rstrip('/')
-    if osp.isdir(join_root(data_root, osp.join(img_dir, 'images'))):
+    if is_folder(join_root(data_root, osp.join(img_dir, 'images'))):
         img_dir = osp.join(img_dir, 'images')
     parent, name = osp.split(img_dir)
     label_dir = osp.join(parent, 'labels') if name == 'images' else f'{img_dir}annot'
-    return img_dir, label_dir if osp.isdir(join_root(data_root, label_dir)) else None
+    return img_dir, label_dir if is_folder(join_root(data_root, label_dir)) else None
 
 
 def _suffix(folder: str) -> str:
-    names = os.listdir(folder) if osp.isdir(folder) else []
+    names = names_in(folder) if is_folder(folder) else []
     return next((suffix for suffix in IMAGE_SUFFIXES
                  if any(name.endswith(suffix) for name in names)), IMAGE_SUFFIXES[0])

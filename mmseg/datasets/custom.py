@@ -4,6 +4,7 @@ from __future__ import annotations
 import copy
 import os
 import os.path as osp
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from mmseg.utils import UserError, did_you_mean
+from mmseg.utils.reading import read_lines, without_repeats
 
 from .builder import DATASETS
 from .evaluated import Evaluated
@@ -90,12 +92,10 @@ class CustomDataset(Evaluated, Dataset):
     def _image_names(self) -> list[str]:
         if self.split is None:
             return find_files(self.img_dir, self.img_suffix, 'image')
-        if not osp.isfile(self.split):
-            raise UserError(f'the split file {self.split} does not exist')
-        with open(self.split) as file:
-            names = [line.strip() + self.img_suffix for line in file if line.strip()]
-        if not names:
+        lines = without_repeats(read_lines(self.split, 'split file'), f'the split file {self.split}')
+        if not lines:
             raise UserError(f'the split file {self.split} names no image')
+        names = [line + self.img_suffix for line in lines]
         for folder in filter(None, (self.img_dir, self.ann_dir)):
             for name in names:
                 require_inside(osp.join(folder, name), (folder, self.data_root or folder), self.split)
@@ -149,11 +149,10 @@ class CustomDataset(Evaluated, Dataset):
             self.CLASSES, self.PALETTE = known, colours
             return
         if isinstance(classes, str):
-            if not osp.isfile(classes):
-                raise UserError(f'the file of class names {classes} does not exist')
-            with open(classes) as file:
-                classes = file.read().split('\n')
-            classes = [name.strip() for name in classes if name.strip()]
+            classes = read_lines(classes, 'file of class names')
+        twice = [name for name, count in Counter(classes).items() if count > 1]
+        if twice:
+            raise UserError(f"the class '{twice[0]}' is named twice: each class has one number")
         if known:
             for name in classes:
                 if name not in known:

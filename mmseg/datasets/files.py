@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from mmseg.utils import UserError
+from mmseg.utils.reading import is_folder, walk_files
 
 
 def join_root(root: str | None, path: str | None) -> str | None:
@@ -23,12 +24,12 @@ def require_dir(path: str, what: str, download: str | None = None) -> None:
     """Raises:
         UserError: ``path`` is no folder; says which of its parents exists, and what to ``download``.
     """
-    if osp.isdir(path):
+    if is_folder(path):
         return
     parent = osp.abspath(path)
     while not osp.isdir(parent):
         parent = osp.dirname(parent)
-    inside = sorted(os.listdir(parent))[:8]
+    inside = names_in(parent)[:8]
     raise UserError(f'the {what} {path} does not exist ({parent} holds: '
                     f'{", ".join(inside) or "nothing"}); '
                     f'put the data there{f" ({download})" if download else ""} or set data_root / '
@@ -47,21 +48,29 @@ def require_inside(path: str, roots: Sequence[str], source: str) -> None:
         raise UserError(f'{source} names {path}, which is outside of {roots[-1]}: use names of files inside')
 
 
-def find_files(folder: str, suffix: str, what: str | None) -> list[str]:
-    """Names relative to ``folder`` of all files below it that end with ``suffix``, sorted; links to
-    folders are followed.
+def names_in(folder: str) -> list[str]:
+    """What lies in a folder, sorted.
 
     Raises:
-        UserError: there is none, and ``what`` they are is given.
+        UserError: it cannot be listed.
     """
-    names = []
-    for directory, _, files in os.walk(folder, followlinks=True):
-        relative = osp.relpath(directory, folder)
-        prefix = '' if relative == '.' else relative + '/'
-        names += [prefix + name for name in files if name.endswith(suffix) and name[0] != '.']
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise UserError(f'cannot list the folder {folder}: {error.strerror}') from None
+
+
+def find_files(folder: str, suffix: str, what: str | None) -> list[str]:
+    """Names relative to ``folder`` of all files below it that end with ``suffix``, sorted; see
+    :func:`mmseg.utils.reading.walk_files` for links, pipes and hidden files.
+
+    Raises:
+        UserError: a folder cannot be listed; or there is no file, and ``what`` they are is given.
+    """
+    names = sorted(walk_files(folder, suffix))
     if not names and what is not None:
         raise UserError(f'no {what} ending with {suffix} in {folder}')
-    return sorted(names)
+    return names
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from mmseg.utils import UserError
+from mmseg.utils.reading import read_lines, without_repeats
 
 from .builder import DATASETS
 from .cityscapes import CityscapesDataset
@@ -69,16 +70,12 @@ class WeatherCityscapesDataset(CityscapesDataset):
 
     def _listed_scenes(self) -> dict[str, str]:
         """Scene → its line in the split file."""
-        if not osp.isfile(self.split):
-            raise UserError(f'the split file {self.split} does not exist')
-        scenes = {}
-        with open(self.split) as file:
-            for line in filter(None, map(str.strip, file)):
-                if scene_of(line) is None:
-                    raise UserError(f"the split file {self.split} has the line '{line[:80]}', expected "
-                                    'scenes such as train/aachen/aachen_000000_000019')
-                scenes[scene_of(line)] = line
-        return scenes
+        lines = without_repeats(read_lines(self.split, 'split file'), f'the split file {self.split}')
+        for line in lines:
+            if scene_of(line) is None:
+                raise UserError(f"the split file {self.split} has the line '{line[:80]}', expected "
+                                'scenes such as train/aachen/aachen_000000_000019')
+        return {scene_of(line): line for line in lines}
 
     def _info(self, name: str) -> dict:
         found = self.NAME.fullmatch(osp.basename(name))

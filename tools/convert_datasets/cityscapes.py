@@ -85,8 +85,7 @@ def read_polygons(path: str) -> dict:
         UserError: the file is damaged.
     """
     try:
-        with open(path) as file:
-            content = json.load(file)
+        content = json.loads(Path(path).read_bytes())  # whatever its byte order mark
         if min(content['imgWidth'], content['imgHeight']) > 0 and 'objects' in content:
             return content
     except (ValueError, KeyError, TypeError):

@@ -9,6 +9,7 @@ import numpy as np
 
 from mmseg.utils import UserError
 from mmseg.utils.errors import BadFile
+from mmseg.utils.reading import require_regular
 
 from ..builder import PIPELINES
 from .decoding import decode_image
@@ -26,10 +27,13 @@ def read_bytes(path: str, what: str, file_client: mmcv.FileClient | None = None)
     """The content of a file.
 
     Raises:
-        BadFile: there is no such file, or it cannot be read.
+        BadFile: there is no such regular file, or it cannot be read.
     """
+    client = file_client or mmcv.FileClient(backend='disk')
     try:
-        return (file_client or mmcv.FileClient()).get(path)
+        if client.name == 'HardDiskBackend':
+            require_regular(path, what)
+        return client.get(path)
     except OSError as error:
         raise BadFile(f'cannot read the {what} {path}: {error.strerror or error}') from None
 

@@ -14,6 +14,7 @@ import json
 import os.path as osp
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,8 +103,7 @@ def _read(data_root: str, name: str, kind: type, converter: str) -> Any:
         raise UserError(f'rare class sampling needs the statistics file {path}, which does not exist: '
                         f'{command}')
     try:
-        with open(path) as file:
-            content = json.load(file)
+        content = json.loads(Path(path).read_bytes())  # whatever its byte order mark
     except ValueError:
         raise UserError(f'the statistics file {path} is damaged: delete it and {command}') from None
     if not isinstance(content, kind):

@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 from mmseg.utils import ArgumentParser, UserError
 from mmseg.utils.errors import positive
+from mmseg.utils.reading import is_folder, read_lines, walk_tree
 
-from ..files import atomic_file, find_files, write_text
+from ..files import atomic_file, find_files, names_in, write_text
 from ..pipelines.loading import count_values, read_label
 from .class_stats import Stats, label_stats, write_class_stats
 
@@ -116,11 +117,11 @@ class Part:
         Raises:
             UserError: no such folder, or nothing in it; names the archive.
         """
-        if not osp.isdir(root):
+        if not is_folder(root):
             raise UserError(f'the data root {root} does not exist: make it and unpack {self.archive} there')
         folder = osp.join(root, self.folder)
-        if not osp.isdir(folder):
-            inside = ', '.join(sorted(os.listdir(root))[:8]) or 'nothing'
+        if not is_folder(folder):
+            inside = ', '.join(names_in(root)[:8]) or 'nothing'
             raise UserError(f'{folder} does not exist ({root} holds: {inside}): unpack {self.archive} in '
                             f'{root}; if it is there under another name, name it {self.folder}')
         names = find_files(folder, self.suffix, None)
@@ -272,8 +273,7 @@ def left_out(root: str | None) -> set[str]:
     path = osp.join(root or '.', LEFT_OUT)
     if root is None or not osp.isfile(path):
         return set()
-    with open(path) as file:
-        return set(file.read().split('\n')) - {''}
+    return set(read_lines(path, 'list'))
 
 
 @contextlib.contextmanager
@@ -289,9 +289,9 @@ def working_in(*folders: str) -> Iterator[None]:
             handle = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, handle)
             _lock(handle, folder)
-            for directory, _, names in os.walk(folder, followlinks=True):
-                for name in filter(LEFTOVER.fullmatch, names):
-                    os.unlink(osp.join(directory, name))
+            for name, entry in walk_tree(folder, refused='skipped'):  # in those nothing was written
+                if LEFTOVER.fullmatch(entry.name):
+                    os.unlink(osp.join(folder, name))
         yield
 
 
