@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import random
-import signal
+import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from mmcv.parallel import DataContainer, collate
@@ -19,6 +17,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from mmseg.utils import UserError, derive_seed, local_seed
 from mmseg.utils.errors import BadFile
 from mmseg.utils.labels import present_classes
+
+from .workers import end_workers, end_workers_at_exit, init_worker, signals_held
 
 # Above this length an epoch's permutation would be big and slow; indices are drawn instead.
 LONGEST_PERMUTATION = 4_000_000
@@ -200,41 +200,42 @@ def worker_deaths_told() -> Iterator[None]:
                         '--resume auto') from None
 
 
-class _Loader(DataLoader):
-    """A DataLoader that hands a worker's UserError on as it was raised: torch wraps it in text that
-    holds a traceback."""
+class Loader(DataLoader):
+    """A DataLoader whose workers end with it, see :mod:`.workers`, and that hands their UserError on as it
+    was raised: torch wraps it in text that holds a traceback."""
 
     def __iter__(self) -> Iterator:
+        if self.num_workers:
+            end_workers_at_exit(os.getpid())
+        with signals_held():
+            batches = super().__iter__()
         try:
-            yield from super().__iter__()
+            yield from batches
         except UserError as error:
             raise UserError(str(error).rsplit(f'{type(error).__name__}: ', 1)[-1]) from None
 
+    def close(self) -> None:
+        """End the workers; those of the next iteration are new ones."""
+        iterator, self._iterator = self._iterator, None
+        end_workers(iterator)
 
-def _loader(dataset: Dataset, samples_per_gpu: int, workers: int, seed: int, **kwargs) -> DataLoader:
+    def __del__(self) -> None:
+        self.close()
+
+
+def _loader(dataset: Dataset, samples_per_gpu: int, workers: int, seed: int, **kwargs) -> Loader:
     pin_memory = kwargs.pop('pin_memory', True)
-    return _Loader(dataset, num_workers=workers, persistent_workers=workers > 0,
-                   pin_memory=pin_memory and torch.cuda.is_available(),
-                   collate_fn=partial(_collate, samples_per_gpu=samples_per_gpu),
-                   worker_init_fn=partial(_init_worker, seed=seed),
-                   # an own generator: starting an iterator must not consume the run's random state
-                   generator=torch.Generator().manual_seed(seed), **kwargs)
-
-
-def _init_worker(worker: int, seed: int) -> None:
-    cv2.setNumThreads(0)  # the workers are the parallelism
-    # Sent to all processes of a job. The training ends by itself then, and its workers with it.
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-    worker_seed = derive_seed(seed, worker)
-    random.seed(worker_seed)
-    np.random.seed(worker_seed)
-    torch.manual_seed(worker_seed)
+    return Loader(dataset, num_workers=workers, persistent_workers=workers > 0,
+                  pin_memory=pin_memory and torch.cuda.is_available(),
+                  collate_fn=partial(_collate, samples_per_gpu=samples_per_gpu),
+                  worker_init_fn=partial(init_worker, seed=seed),
+                  # an own generator: starting an iterator must not consume the run's random state
+                  generator=torch.Generator().manual_seed(seed), **kwargs)
 
 
 def build_train_loader(dataset: Dataset, samples_per_gpu: int, workers_per_gpu: int, seed: int,
                        rank: int = 0, world_size: int = 1, start_step: int = 0,
-                       max_steps: int | None = None, bad_image: str = 'stop') -> DataLoader:
+                       max_steps: int | None = None, bad_image: str = 'stop') -> Loader:
     """A loader of training batches, one per step.
 
     The batch of a step is the same whatever the number of workers and whichever step it started at.
@@ -268,7 +269,7 @@ def load_step(loader: DataLoader, step: int) -> Any:
 
 def build_dataloader(dataset: Dataset, samples_per_gpu: int, workers_per_gpu: int, num_gpus: int = 1,
                      dist: bool = True, shuffle: bool = True, seed: int | None = None,
-                     drop_last: bool = False, pin_memory: bool = True) -> DataLoader:
+                     drop_last: bool = False, pin_memory: bool = True) -> Loader:
     """A loader over all items once: for testing, and for scripts of the lineage.
 
     Args:

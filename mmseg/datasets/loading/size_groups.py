@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from .loader import Batch, build_dataloader, unwrap_batch
+from .loader import Batch, Loader, build_dataloader, unwrap_batch
 
 
 class SizeGroups(list):
@@ -45,7 +45,7 @@ def sized_batches(data_loader: DataLoader, device: torch.device | str) -> Iterat
 
 
 def build_test_loader(dataset: Dataset, samples_per_gpu: int, workers_per_gpu: int,
-                      dist: bool = True) -> DataLoader:
+                      dist: bool = True) -> Loader:
     """A loader over all items of a data set in test mode once, in order, that yields
     :class:`SizeGroups`; for ``mmseg.engine.evaluation.run_test``.
 

@@ -1,0 +1,146 @@
+"""The processes that load samples end with their loader and with their program, however that ends."""
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import torch
+from mmcv.parallel import DataContainer
+from torch.utils.data import Dataset
+
+from mmseg.datasets.loading.loader import build_dataloader
+from mmseg.utils import UserError
+
+SECONDS = 10_000  # that a process may take to end, in ms
+
+
+class Slow(Dataset):
+    """The first item is a batch; whoever takes another one waits for a signal that it hears."""
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, index):
+        while index:
+            signal.pause()
+        return torch.zeros(1)
+
+
+class Endless(Dataset):
+    """Far more than a pipe holds."""
+
+    def __len__(self):
+        return 10_000
+
+    def __getitem__(self, index):
+        return {'text': DataContainer('x' * 200_000, cpu_only=True)}
+
+
+def loader(dataset, workers=2):
+    return build_dataloader(dataset, 1, workers, dist=False, shuffle=False)
+
+
+def started(batches) -> list[int]:
+    """The workers' ids, once the first batch is there."""
+    next(batches)
+    return [worker.pid for worker in batches.gi_frame.f_locals['batches']._workers]
+
+
+def ended(*pids: int) -> bool:
+    """Whether all these processes end soon."""
+    for pid in pids:
+        try:
+            process = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        poll = select.poll()
+        poll.register(process, select.POLLIN)
+        found = poll.poll(SECONDS)
+        os.close(process)
+        if not found:
+            os.kill(pid, signal.SIGKILL)
+            return False
+    return True
+
+
+def test_a_closed_loader_has_no_workers_and_can_be_used_again():
+    with closing(loader(Slow())) as one:
+        pids = started(iter(one))
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)  # which they do not hear
+        assert not any(Path(f'/proc/{pid}/stat').read_text().split()[2] == 'Z' for pid in pids)
+    assert not any(Path(f'/proc/{pid}').exists() for pid in pids)
+    again = started(iter(one))
+    one.close()
+    assert len(again) == 2 and not {*again} & {*pids}
+    one.close()
+
+
+def test_a_loader_without_workers_can_be_closed():
+    with closing(loader(Endless(), 0)) as one:
+        assert len(next(iter(one))['text'].data[0][0]) == 200_000
+
+
+@pytest.mark.parametrize('dataset', [Slow, Endless])
+def test_workers_end_when_their_parent_was_killed(dataset):
+    """One that waits for its sample, and one that waits for somebody to take it."""
+    here, there = os.pipe()
+    child = os.fork()
+    if child == 0:
+        pids = started(iter(loader(dataset())))
+        os.write(there, ' '.join(map(str, pids)).encode())
+        signal.pause()
+    pids = [int(word) for word in os.read(here, 100).split()]
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert len(pids) == 2 and ended(*pids)
+
+
+PROGRAM = """
+import sys
+from multiprocessing.process import BaseProcess
+sys.path[:0] = [sys.argv[2]]
+from test_workers import Slow, loader, started
+from mmseg.utils import UserError, one_line_errors
+
+def interrupted(process, start=BaseProcess.start):
+    start(process)
+    print(process.pid, flush=True)
+    raise KeyboardInterrupt
+
+@one_line_errors
+def main(how):
+    if how == 'interrupted start':
+        BaseProcess.start = interrupted
+    batches = iter(loader(Slow()))
+    print(*started(batches), flush=True)
+    if how == 'error':
+        raise UserError('a mistake')
+    if how == 'bug':
+        raise ValueError('a bug')
+
+main(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize('how, code', [('return', 0), ('error', 1), ('bug', 1), ('interrupted start', 130)])
+def test_a_program_ends_with_its_workers(how, code):
+    """They are at work on samples that take for ever."""
+    done = subprocess.run([sys.executable, '-c', PROGRAM, how, str(Path(__file__).parent)], text=True,
+                          capture_output=True, timeout=120, check=False)
+    assert done.returncode == code, done.stderr
+    assert done.stdout and ended(*map(int, done.stdout.split()))
+    assert ('Traceback' in done.stderr) == (how == 'bug')
+
+
+def test_a_mistake_ends_the_workers_of_the_block():
+    with pytest.raises(UserError), closing(loader(Slow())) as one:
+        pids = started(iter(one))
+        raise UserError('a mistake')
+    assert not any(Path(f'/proc/{pid}').exists() for pid in pids)
