@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mmseg.utils.errors import CheckpointError, UserError
+from mmseg.utils.files import left_behind, temporary_file
 
 from .safe_load import damaged, read_pickled, refuse_inflated
 from .validate import checked_meta
 
 STEP_NAME = re.compile(r'iter_(\d+)\.pth')
-TEMPORARY_NAME = re.compile(r'.+\.tmp\d+')
 
 
 def write_whole(path: str | os.PathLike, write: Callable[[BinaryIO], Any],
@@ -34,24 +34,21 @@ def write_whole(path: str | os.PathLike, write: Callable[[BinaryIO], Any],
             is left behind.
     """
     path = os.path.abspath(path)
-    temporary = f'{path}.tmp{os.getpid()}'
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with _disk_errors_alone(), open(temporary, 'wb') as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
+        with temporary_file(path) as file:
+            with _disk_errors_alone():
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
             if hasattr(os, 'posix_fadvise'):  # what is verified shall come from the disk
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        if verify is not None:
-            verify(temporary)
-        os.replace(temporary, path)
+            if verify is not None:
+                verify(file.name)
+            os.replace(file.name, path)
         _sync_folder(os.path.dirname(path))
     except OSError as error:
         raise UserError(f"cannot write '{path}': {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
 
 
 @contextlib.contextmanager
@@ -173,7 +170,6 @@ def point_to(link: str | os.PathLike, target: str) -> None:
 
 
 def remove_temporaries(folder: str | os.PathLike) -> None:
-    """Remove what killed processes were writing in a run's folder, which belongs to one run at a time."""
-    for path in Path(folder).glob('*.tmp*'):
-        if TEMPORARY_NAME.fullmatch(path.name) and not path.is_dir():
-            path.unlink(missing_ok=True)
+    """Remove what killed processes were writing in a run's folder."""
+    for path in filter(left_behind, Path(folder).glob('*.tmp*')):
+        path.unlink(missing_ok=True)

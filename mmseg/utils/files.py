@@ -2,16 +2,21 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import json
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 
 from .errors import UserError
+
+TEMPORARY_NAME = re.compile(r'.+\.tmp(\d+)')
 
 
 def write_bytes(path: str | os.PathLike, data: bytes) -> None:
@@ -21,16 +26,45 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
         UserError: the file cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f'.{path.name}.tmp{os.getpid()}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
+        with temporary_file(path.with_name(f'.{path.name}')) as file:
+            file.write(data)
+            file.flush()
+            os.replace(file.name, path)
     except OSError as error:
         raise UserError(f"cannot write '{path}': {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def temporary_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Inside the block a new file ``<path>.tmp<process>``, to be given its own name there; what is still
+    called so afterwards is removed. It is locked, so that others see that somebody writes it."""
+    name = f'{path}.tmp{os.getpid()}'
+    try:
+        with open(name, 'wb') as file:
+            with contextlib.suppress(OSError):  # there are file systems without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
     finally:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            os.remove(name)
+
+
+def left_behind(path: Path) -> bool:
+    """Whether ``path`` is called like a temporary file and nobody writes it any more. Where that cannot be
+    known, as on file systems without locks, it counts as written."""
+    name = TEMPORARY_NAME.fullmatch(path.name)
+    if name is None:
+        return False
+    if path.is_symlink():  # it has no content, and its name but for a moment
+        return not Path(f'/proc/{name[1]}').exists()
+    if not path.is_file():
+        return False
+    with contextlib.suppress(OSError), open(path, 'rb+') as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

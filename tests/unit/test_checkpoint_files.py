@@ -19,6 +19,7 @@ from mmseg.checkpoint.files import (
 )
 from mmseg.checkpoint.weights import load_file, save_file
 from mmseg.utils import UserError
+from mmseg.utils.files import write_bytes
 
 SMALL, BIG = 10, 100_000
 
@@ -72,6 +73,32 @@ def test_a_kill_while_writing_leaves_the_old_file_and_the_next_start_cleans_up(t
     assert len(list(tmp_path.glob('iter_1.pth.tmp*'))) == 1
     remove_temporaries(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ['iter_1.pth', 'note.tmp']
+
+
+@pytest.mark.parametrize('write_it', [
+    lambda path, during: write_whole(path, during),
+    lambda path, during: write_whole(path, lambda file: file.write(b'content'), during),
+], ids=['written', 'verified'])
+def test_what_is_being_written_is_left_to_its_writer(tmp_path, write_it):
+    write_it(tmp_path / 'iter_1.pth', lambda _: remove_temporaries(tmp_path))
+    assert os.listdir(tmp_path) == ['iter_1.pth']
+
+
+def test_other_files_of_a_run_and_links_on_their_way_are_left_to_their_writer_too(tmp_path, monkeypatch):
+    replace = os.replace
+
+    def late(source, target):
+        remove_temporaries(tmp_path)
+        replace(source, target)
+
+    monkeypatch.setattr(os, 'replace', late)
+    write_bytes(tmp_path / 'config.json', b'{}')
+    point_to(tmp_path / 'latest.pth', 'iter_1.pth')
+    dead = tmp_path / f'latest.pth.tmp{2 ** 22 + 1}'  # beyond the kernel's last process number
+    dead.symlink_to('iter_1.pth')
+    os.mkfifo(tmp_path / 'pipe.tmp1')  # opening it would wait for a reader
+    remove_temporaries(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ['config.json', 'latest.pth', 'pipe.tmp1']
 
 
 def test_what_was_written_is_read_again_before_it_counts(tmp_path, monkeypatch):
