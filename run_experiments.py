@@ -35,7 +35,6 @@ from mmseg.experiments.runs import (
     Run,
     can_go_on,
     find_kept_config,
-    held,
     placed,
     read,
     write_config,
@@ -220,9 +219,7 @@ def print_plan(runs: list[Run]) -> None:
 def train(run: Run) -> str | None:
     """Train in this process; returns in one line why it failed, None if it did not."""
     try:
-        config = write_config(run)
-        with held(run.work_dir):
-            code = _trained(run, config)
+        code = _trained(run, write_config(run))
     except UserError as error:
         return str(error)
     except SystemExit as end:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -25,14 +26,16 @@ from mmseg.apis.train import check_settings, train_segmentor
 from mmseg.checkpoint.files import newest_checkpoint
 from mmseg.datasets import build_train_dataset
 from mmseg.datasets.preparation.inspection import quick_errors
+from mmseg.experiments.runs import held
 from mmseg.models.builder import build_train_model
 from mmseg.utils import ArgumentParser, UserError, get_root_logger, one_line_errors
 from mmseg.utils.collect_env import collect_env
 from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.config_check import check_config
-from mmseg.utils.distributed import LAUNCHERS, as_first_process, join_processes, world
+from mmseg.utils.distributed import LAUNCHERS, as_first_process, world
 from mmseg.utils.files import write_bytes, write_json
 from mmseg.utils.memory import keep_freed_memory
+from mmseg.utils.peers import joined
 from mmseg.utils.registry import settings_blamed
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -162,19 +165,17 @@ def open_folder(cfg: Config, args: argparse.Namespace, dataset: Dataset,
     return logger, timestamp, meta
 
 
-@one_line_errors
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    cfg = resolved_config(args)
-    refuse_used_folder(cfg, args)
-    check_settings(cfg)
-    local_rank = join_processes(args.launcher)
-    distributed = local_rank is not None
-    if distributed and args.device == 'auto' and torch.cuda.is_available():
+def choose_devices(args: argparse.Namespace, local_rank: int | None) -> None:
+    """A GPU for each process of this machine, or the CPU."""
+    if local_rank is not None and args.device == 'auto' and torch.cuda.is_available():
         torch.cuda.set_device(local_rank)
         args.device = f'cuda:{local_rank}'
     if choose_device(args.device).type == 'cpu':
         keep_freed_memory()
+
+
+def train(cfg: Config, args: argparse.Namespace, distributed: bool) -> None:
+    """Train in the run's folder, which is this job's."""
     notes, first = [], world()[0] == 0
     if args.resume:
         found, notes = as_first_process(lambda: find_start(cfg, args))
@@ -195,6 +196,18 @@ def main(argv: list[str] | None = None) -> None:
         logger.info(note)
     train_segmentor(model, dataset, cfg, distributed, validate=not args.no_validate, timestamp=timestamp,
                     meta=meta, device=args.device, rehearsal=not args.no_checks)
+
+
+@one_line_errors
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    with joined(args.launcher) as local_rank, ExitStack() as stack:
+        cfg = resolved_config(args)
+        refuse_used_folder(cfg, args)
+        check_settings(cfg)
+        choose_devices(args, local_rank)
+        as_first_process(lambda: stack.enter_context(held(Path(cfg.work_dir))))
+        train(cfg, args, distributed=local_rank is not None)
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -83,9 +84,12 @@ def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool 
     samples = data.get('samples_per_gpu', 1) * runner.optimizer_step.parts
     loader = build_train_loader(dataset, samples, data.get('workers_per_gpu', 0), runner.seed, rank,
                                 world_size, runner.iter, runner.max_iters, data.get('bad_image', 'stop'))
-    if rehearsal:
-        rehearse(runner, loader)
-    runner.run(loader, cfg.get('workflow'))
+    with ExitStack() as stack:
+        for one in (loader, *(hook.dataloader for hook in runner.hooks if isinstance(hook, EvalHook))):
+            stack.callback(one.close)
+        if rehearsal:
+            rehearse(runner, loader)
+        runner.run(loader, cfg.get('workflow'))
     return model
 
 

@@ -2,13 +2,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +14,8 @@ from datetime import datetime
 from glob import escape
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from mmseg.checkpoint.weights import load_file
 from mmseg.utils.config import load_config
@@ -25,6 +25,8 @@ from mmseg.utils.files import unused_path, write_json
 # what of a config says where a run works, not what it computes
 PLACE_KEYS = ('work_dir', 'resume_from')
 SLURM_JOB = 'slurm_job.txt'
+LOCK = '.lock'
+LOOK_SECONDS = 1.0
 NEW, BEGUN, BUSY, DONE = 'new', 'begun', 'busy', 'done'
 
 
@@ -150,51 +152,48 @@ def write_config(run: Run) -> Path:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Inside the block the folder, which has its config, is this process's to train in.
+    """Inside the block the folder, which is made if need be, is this process's to train in. One that was made
+    and has nothing in it afterwards is removed.
 
     Raises:
-        UserError: another process trains in it.
+        UserError: another process trains in it, or it cannot be made.
     """
-    with _opened(folder) as file:
-        if file is not None and not _lock_soon(file):
-            raise UserError(f"'{folder}' is in use: another process trains in it")
+    made = not folder.exists()
+    lock = _taken(folder)
+    try:
         yield
+    finally:
+        if made and os.listdir(folder) == [LOCK]:
+            (folder / LOCK).unlink()
+            folder.rmdir()
+        lock.release()
 
 
-def _lock_soon(file) -> bool:
-    """Those who only look whether a folder is in use have the lock for a moment."""
-    for _ in range(10):
-        if _lock(file):
-            return True
-        time.sleep(0.1)
-    return False
+def _taken(folder: Path) -> FileLock:
+    """The folder's lock. Those who only look whether it is in use have it for a moment."""
+    lock = FileLock(folder / LOCK, timeout=LOOK_SECONDS)
+    try:
+        while True:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+            if (folder / LOCK).exists():  # who had it before may have removed the folder
+                return lock
+            lock.release()
+    except Timeout:
+        raise UserError(f"'{folder}' is in use: another process trains in it") from None
+    except OSError as error:
+        raise UserError(f"cannot write into '{folder}': {error.strerror or error}") from error
 
 
 def is_held(folder: Path) -> bool:
-    with _opened(folder) as file:
-        return file is not None and not _lock(file)
-
-
-@contextlib.contextmanager
-def _opened(folder: Path):
-    """The kept config, which is what is locked: the lock leaves no file behind, and ends with its process."""
-    path = folder / f'{folder.name}.json'
-    if not os.access(path, os.W_OK):
-        yield None
-        return
-    with open(path, 'rb+') as file:
-        yield file
-
-
-def _lock(file) -> bool:
-    """False if another process has the lock. File systems without locks give it to everybody."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    """Whether a process trains in the folder."""
+    if not os.access(folder / LOCK, os.W_OK):
         return False
-    except OSError:
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
         return True
-    return True
 
 
 def is_queued(folder: Path) -> bool:

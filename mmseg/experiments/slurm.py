@@ -11,7 +11,7 @@ from mmseg.utils.errors import UserError
 from mmseg.utils.files import write_bytes
 
 from .launch import SECONDS_TO_SAVE, start, training_command
-from .runs import SLURM_JOB, Run, held, write_config
+from .runs import SLURM_JOB, Run, write_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DAY = 24 * 60  # minutes
@@ -38,11 +38,10 @@ class TrainingJob:
             RuntimeError: the training failed; its last words are in the job's log.
         """
         folder = self.config.parent
-        with held(folder):
-            child = start(training_command(self.config, self.devices), cwd=self.directory)
-            self._pid = child.pid
-            self._wait()
-            code = child.wait()
+        child = start(training_command(self.config, self.devices), cwd=self.directory)
+        self._pid = child.pid
+        self._wait()
+        code = child.wait()
         if code:
             raise RuntimeError(f'{folder}: the training ended with exit code {code}')
         return str(folder)

@@ -14,6 +14,7 @@ import torch
 from conftest import ROOT
 
 from mmseg.checkpoint.weights import save_checkpoint
+from mmseg.experiments.runs import held
 from mmseg.models import build_segmentor
 from mmseg.utils.config import load_config
 
@@ -179,6 +180,14 @@ def test_folder_of_an_earlier_run(tiny, refused, tmp_path, weights):
     shutil.copy(weights, earlier / 'iter_4.pth')
     refused('tools.train', tiny(), '--work-dir', earlier, parts=(earlier, '--resume-from', '--work-dir'))
     assert [path.name for path in earlier.iterdir()] == ['iter_4.pth']
+
+
+def test_folder_in_which_another_process_trains(tiny, refused, tmp_path):
+    with held(tmp_path / 'run'):
+        for resume in ([], ['--resume', 'auto']):
+            refused('tools.train', tiny(), '--work-dir', tmp_path / 'run', *resume,
+                    parts=(tmp_path / 'run', 'in use'))
+    assert not (tmp_path / 'run').exists()
 
 
 def test_folder_without_checkpoint_cannot_be_resumed(tiny, refused, tmp_path):

@@ -1,7 +1,6 @@
 """Earlier runs are found, left alone or gone on with; runs are spread over devices."""
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from mmseg.experiments import launch, runs
 from mmseg.experiments.runs import BEGUN, BUSY, DONE, NEW, Run, held, placed, write_config
@@ -144,12 +144,28 @@ def test_a_signal_is_handed_on_and_no_further_run_begins(tmp_path):
 
 
 def test_a_look_at_the_lock_keeps_nobody_out(tmp_path):
-    run = a_run(tmp_path)
-    with open(run.config_file, 'rb+') as looking:
-        fcntl.flock(looking, fcntl.LOCK_EX)
-        threading.Timer(0.3, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
-        with held(run.work_dir):
-            pass
+    with held(tmp_path):
+        pass
+    looking = FileLock(tmp_path / runs.LOCK, thread_local=False)
+    looking.acquire()
+    threading.Timer(0.3, looking.release, [True]).start()
+    with held(tmp_path):
+        assert runs.is_held(tmp_path)
+    assert not runs.is_held(tmp_path)
+
+
+def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path):
+    with held(tmp_path / 'above' / 'run'):
+        assert runs.is_held(tmp_path / 'above' / 'run')
+    assert not (tmp_path / 'above' / 'run').exists()
+    with held(tmp_path / 'run'):
+        (tmp_path / 'run' / 'iter_1.pth').touch()
+    with held(tmp_path / 'run'):
+        pass
+    assert (tmp_path / 'run' / 'iter_1.pth').exists()
+    (tmp_path / 'file').touch()
+    with pytest.raises(UserError, match='cannot write into'), held(tmp_path / 'file' / 'run'):
+        pass
 
 
 STAND_IN = """

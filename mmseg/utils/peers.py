@@ -1,0 +1,169 @@
+"""The processes of a job watch each other: if one of them dies, the others end, and one line says which."""
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from torch import distributed
+
+from .distributed import join_processes, world
+from .errors import EXIT_CODE, UserError
+
+# For the others to end by themselves once one is gone; in the middle of an evaluation they do not notice.
+GRACE_SECONDS = 10.0
+NOTICE_SECONDS = 5.0  # from a connection that closed to the end of the process behind it
+LAST_SECONDS = 60.0  # for the others to end, of the process that keeps what they share
+DONE, TOLD = b'done', b'told'
+
+
+@contextlib.contextmanager
+def joined(launcher: str = 'none') -> Iterator[int | None]:
+    """Inside the block, which is the program, this process works with the others of its job, if it has any.
+
+    The first of them that fails tells why; the others end with exit code 1 and without a word. One that dies
+    (killed, out of memory, an error of ours) is named in one line. If torchrun itself is killed, its
+    processes end as if they were sent SIGTERM.
+
+    Args:
+        launcher: see :func:`mmseg.utils.distributed.join_processes`.
+
+    Yields:
+        the number of this process on its machine, None if it is alone.
+    """
+    local_rank = join_processes(launcher)
+    if local_rank is None:
+        yield None
+        return
+    peers = Peers(*world())
+    try:
+        yield local_rank
+    except UserError as error:
+        told = peers.explain(error) or not peers.first_to_tell()
+        peers.leave(TOLD)
+        if told:
+            raise SystemExit(EXIT_CODE) from error
+        raise
+    except RuntimeError as error:
+        if peers.explain(error):
+            raise SystemExit(EXIT_CODE) from error
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        peers.leave(DONE)
+        raise
+    peers.leave(DONE)
+
+
+class Peers:
+    """The other processes of the job. A thread waits for the end of those on this machine.
+
+    Args:
+        rank, size: of ``torch.distributed``, which is running.
+    """
+
+    def __init__(self, rank: int, size: int):
+        self.rank, self.size = rank, size
+        self._gone, self._left = threading.Event(), threading.Event()
+        # a connection of its own: that of torch.distributed is taken while it waits for somebody
+        store = distributed.TCPStore(os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT']),
+                                     is_master=False, wait_for_workers=False)
+        attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')
+        self._store = distributed.PrefixStore(f'mmseg/{attempt}', store)
+        self._store.set(f'process/{rank}', f'{_place()} {os.getpid()}')
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def leave(self, how: bytes) -> None:
+        """Tell the others that this process ends, DONE or TOLD, and is not dead."""
+        with _store_may_be_gone():
+            self._store.set(f'end/{self.rank}', how)
+            if self.rank == 0 and 'TORCHELASTIC_USE_AGENT_STORE' not in os.environ:
+                self._wait_for_all(LAST_SECONDS if how == DONE else 1.0)
+        self._left.set()
+
+    def _wait_for_all(self, seconds: float) -> None:
+        """The store ends with the process that keeps it."""
+        end = time.monotonic() + seconds
+        ends = [f'end/{rank}' for rank in range(self.size)]
+        while time.monotonic() < end and not self._gone.is_set() and not self._store.check(ends):
+            time.sleep(0.02)
+
+    def first_to_tell(self) -> bool:
+        """Whether no process of the job has told yet why it ends."""
+        with _store_may_be_gone():
+            return self._store.add('told', 1) == 1
+        return True
+
+    def explain(self, error: Exception) -> bool:
+        """Whether ``error`` comes from the end of another process, which has been told then."""
+        return self._gone.is_set() or (_of_a_connection(error) and self._gone.wait(NOTICE_SECONDS))
+
+    def _watch(self) -> None:
+        poll, watched = select.poll(), {}
+        with _store_may_be_gone():
+            for rank, process in self._processes().items():
+                try:
+                    watched[os.pidfd_open(process)] = rank
+                except ProcessLookupError:
+                    self._end_of(rank)
+        for descriptor in watched:
+            poll.register(descriptor, select.POLLIN)
+        while watched and not self._left.is_set():
+            for descriptor, _ in poll.poll():
+                poll.unregister(descriptor)
+                os.close(descriptor)
+                self._end_of(watched.pop(descriptor))
+
+    def _processes(self) -> dict[int | None, int]:
+        """The system's numbers of the other processes on this machine, and of torchrun (None)."""
+        found = {None: os.getppid()} if 'TORCHELASTIC_RUN_ID' in os.environ else {}
+        for rank in range(self.size):
+            place, process = self._store.get(f'process/{rank}').decode().rsplit(' ', 1)
+            if rank != self.rank and place == _place():
+                found[rank] = int(process)
+        return found
+
+    def _end_of(self, rank: int | None) -> None:
+        if rank is None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        how = None
+        with _store_may_be_gone():
+            how = self._store.get(f'end/{rank}') if self._store.check([f'end/{rank}']) else b''
+        if how == DONE or (how is None and self._left.wait(NOTICE_SECONDS)):
+            return
+        if how != TOLD and self.first_to_tell():
+            sys.stderr.write(f'error: process {rank} of the {self.size} of this job died (killed, out of '
+                             'memory, or of an error that stands above), so the others end; a training goes '
+                             'on with --resume auto\n')
+            sys.stderr.flush()
+        self._gone.set()
+        if not self._left.wait(GRACE_SECONDS):
+            os._exit(EXIT_CODE)
+
+
+@contextlib.contextmanager
+def _store_may_be_gone() -> Iterator[None]:
+    """It ends with torchrun, or with the first process."""
+    with contextlib.suppress(RuntimeError):
+        yield
+
+
+def _place() -> str:
+    """Where numbers of processes mean the same."""
+    with open('/proc/sys/kernel/random/boot_id') as file:
+        return f'{file.read().strip()}/{os.readlink("/proc/self/ns/pid")}'
+
+
+def _of_a_connection(error: BaseException) -> bool:
+    """Whether gloo, NCCL or the store of torch.distributed is behind an error."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, distributed.DistError) or any(sign in str(chain) for sign in ('gloo', 'NCCL')):
+            return True
+        chain = chain.__cause__ or chain.__context__
+    return False

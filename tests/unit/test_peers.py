@@ -1,0 +1,110 @@
+"""Two processes of a job, one of which ends in some way: the other ends too, and one line says why."""
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed
+
+from mmseg.utils import UserError, one_line_errors, peers
+
+READ, WRITE = 0, 1
+
+
+def exchange() -> None:
+    distributed.all_reduce(torch.zeros(1))
+
+
+def waits(rank: int) -> None:
+    """For the other process, in a collective or busy with itself."""
+    exchange()
+    if rank == 0:
+        exchange()
+
+
+def killed(rank: int) -> None:
+    if rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def mistake(rank: int) -> None:
+    if rank == 1:
+        raise UserError('a mistake')
+
+
+def both_mistaken(rank: int) -> None:
+    raise UserError('a mistake of both')
+
+
+def bug(rank: int) -> None:
+    if rank == 1:
+        raise ValueError('a bug')
+
+
+def asked(rank: int) -> None:
+    if rank == 1:
+        raise SystemExit(143)
+
+
+def busy(rank: int) -> None:
+    """Without a look at the others; what only a thread can end."""
+    if rank == 0:
+        threading.Event().wait()
+
+
+def program(rank: int, port: int, what: list, folder: Path) -> None:
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
+                      MASTER_PORT=str(port))
+    output = os.open(folder / f'{rank}.txt', os.O_WRONLY | os.O_CREAT)
+    os.dup2(output, 2)
+    sys.stderr = os.fdopen(2, 'w', buffering=1)
+    peers.GRACE_SECONDS = 0.5
+    code = 70
+    try:
+        @one_line_errors
+        def main():
+            with peers.joined():
+                for part in what:
+                    part(rank)
+        main()
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(('127.0.0.1', 0))
+        return one.getsockname()[1]
+
+
+@pytest.mark.parametrize('what, codes, lines', [
+    ([waits, killed], [1, -9], ['error: process 1 of the 2 of this job died']),
+    ([killed, busy], [1, -9], ['error: process 1 of the 2 of this job died']),
+    ([mistake, waits], [1, 1], ['error: a mistake']),
+    ([mistake, busy], [1, 1], ['error: a mistake']),
+    ([both_mistaken], [1, 1], ['error: a mistake of both']),
+    ([bug, waits], [1, 70], ['error: process 1 of the 2 of this job died']),
+    ([asked], [0, 143], []),
+    ([], [0, 0], []),
+], ids=lambda value: '-'.join(part.__name__ for part in value) if value and callable(value[0]) else None)
+def test_the_end_of_one_is_the_end_of_both(what, codes, lines, tmp_path):
+    port = free_port()
+    children = [os.fork() or program(rank, port, what, tmp_path) for rank in (0, 1)]
+    found = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    told = ''.join((tmp_path / f'{rank}.txt').read_text() for rank in (0, 1))
+    assert found == codes, told
+    errors = [line for line in told.splitlines() if line.startswith('error: ')]
+    assert len(errors) == len(lines) and all(map(str.startswith, errors, lines)), told
+    assert ('Traceback' in told) == (bug in what)
