@@ -1,8 +1,8 @@
 """Training a model on a data set as a config says."""
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from mmseg.checkpoint.weights import load_file, load_segmentor_weights
 from mmseg.datasets import build_dataset
-from mmseg.datasets.loading.loader import BAD_IMAGE, build_train_loader
+from mmseg.datasets.loading.loader import BAD_IMAGE, Loader, build_train_loader
 from mmseg.datasets.loading.size_groups import build_test_loader
 from mmseg.engine.finite import FiniteLossHook
 from mmseg.engine.hooks import (
@@ -84,13 +84,21 @@ def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool 
     samples = data.get('samples_per_gpu', 1) * runner.optimizer_step.parts
     loader = build_train_loader(dataset, samples, data.get('workers_per_gpu', 0), runner.seed, rank,
                                 world_size, runner.iter, runner.max_iters, data.get('bad_image', 'stop'))
-    with ExitStack() as stack:
-        for one in (loader, *(hook.dataloader for hook in runner.hooks if isinstance(hook, EvalHook))):
-            stack.callback(one.close)
+    with loaders_closed(runner, loader):
         if rehearsal:
             rehearse(runner, loader)
         runner.run(loader, cfg.get('workflow'))
     return model
+
+
+@contextmanager
+def loaders_closed(runner: IterBasedRunner, loader: Loader) -> Iterator[None]:
+    """However the block ends, the loader of the training and those of evaluations have no workers then."""
+    try:
+        yield
+    finally:
+        for one in (loader, *(hook.dataloader for hook in runner.hooks if isinstance(hook, EvalHook))):
+            one.close()
 
 
 def check_settings(cfg: Mapping) -> None:
