@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 from mmcv.cnn.utils import revert_sync_batchnorm
-from mmcv.runner import HOOKS, Hook
+from mmcv.runner import HOOKS
 from torch import nn
-from torch.nn.utils import clip_grad_norm_
 
 from mmseg.checkpoint.weights import load_file, load_segmentor_weights
 from mmseg.datasets import build_dataset
-from mmseg.datasets.loading.loader import BAD_IMAGE, Loader, build_train_loader
+from mmseg.datasets.loading.loader import Loader, build_train_loader
 from mmseg.datasets.loading.size_groups import build_test_loader
 from mmseg.engine.finite import FiniteLossHook
 from mmseg.engine.hooks import (
@@ -26,19 +25,16 @@ from mmseg.engine.hooks import (
 )
 from mmseg.engine.hooks.eval_hook import EvalHook, class_subsets
 from mmseg.engine.optimizer import build_optimizer
-from mmseg.engine.precision import amp_settings, compile_settings, grad_scaler, prepare_networks, set_tf32
+from mmseg.engine.precision import grad_scaler, prepare_networks, set_tf32
 from mmseg.engine.rehearsal import rehearse
 from mmseg.engine.runner import IterBasedRunner
+from mmseg.engine.settings import DEFAULT_LOG_INTERVAL, build_logger_hooks, build_lr_hook, check_settings
 from mmseg.models.uda import UDADecorator
-from mmseg.utils import UserError, build_from_cfg, get_root_logger
+from mmseg.utils import build_from_cfg, get_root_logger
 from mmseg.utils.distributed import parallel, world
-from mmseg.utils.registry import accepted_keys, check_keys, find_type
 
 from .inference import choose_device
 
-DATA_KEYS = frozenset({'samples_per_gpu', 'workers_per_gpu', 'train', 'val', 'test', 'bad_image',
-                       'cache_dir'})
-DEFAULT_LOG_INTERVAL = 50  # steps
 
 def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool = False,
                     validate: bool = False, timestamp: str | None = None, meta: dict | None = None,
@@ -101,35 +97,6 @@ def loaders_closed(runner: IterBasedRunner, loader: Loader) -> Iterator[None]:
             one.close()
 
 
-def check_settings(cfg: Mapping) -> None:
-    """Look at the settings of the training itself, before anything is built or written.
-
-    Raises:
-        UserError: an unknown key or type; names the nearest one.
-    """
-    check_keys(cfg['data'], DATA_KEYS, 'data')
-    if cfg['data'].get('bad_image', 'stop') not in BAD_IMAGE:
-        raise UserError(f"data.bad_image is {cfg['data']['bad_image']!r}, expected 'stop' or 'skip'")
-    _lr_hook(cfg['lr_config'])
-    _logger_hooks(cfg.get('log_config') or {})
-    if cfg.get('checkpoint_config') is not None:
-        build_from_cfg({**cfg['checkpoint_config'], 'type': CheckpointHook}, HOOKS)
-    for hook in cfg.get('custom_hooks') or ():
-        find_type(hook, HOOKS)
-    evaluation_keys = accepted_keys(EvalHook) - {'dataloader', 'class_subsets'} | {'samples_per_gpu'}
-    check_keys(cfg.get('evaluation') or {}, evaluation_keys, 'evaluation')
-    step = cfg.get('optimizer_config') or {}
-    if step.get('type', 'OptimizerHook') != 'OptimizerHook':
-        raise UserError(f"optimizer_config.type is {step['type']!r}, leave it out: cumulative_iters=N "
-                        'accumulates gradients (a step is an update here, so divide the numbers of steps by '
-                        'N), and the key amp is the precision')
-    check_keys(step, {'type', 'grad_clip', 'nonfinite', 'cumulative_iters'}, 'optimizer_config')
-    amp_settings(cfg)
-    compile_settings(cfg)
-    clipping = step.get('grad_clip') or {}
-    check_keys(clipping, accepted_keys(clip_grad_norm_) - {'parameters'}, 'optimizer_config.grad_clip')
-
-
 def load_start(model: nn.Module, path: str) -> None:
     """Start from the network in a checkpoint: the weights of the student if ``model`` is a UDA method
     (its teacher begins as a copy)."""
@@ -149,14 +116,9 @@ def _placed(model: nn.Module, cfg: Mapping, device: torch.device, distributed: b
 
 def _build_runner(model: nn.Module, cfg: Mapping, device: torch.device,
                   meta: dict | None) -> IterBasedRunner:
-    settings = dict(cfg['runner'])
-    kind = settings.pop('type', 'IterBasedRunner')
-    if kind != 'IterBasedRunner' or set(settings) != {'max_iters'}:
-        raise UserError(f"runner {dict(cfg['runner'])}: expected "
-                        "dict(type='IterBasedRunner', max_iters=…)")
     optimizer = build_optimizer(model, cfg['optimizer'])
     return IterBasedRunner(model, optimizer, cfg['work_dir'], get_root_logger(),
-                           settings['max_iters'], device, seed=cfg.get('seed') or 0,
+                           cfg['runner']['max_iters'], device, seed=cfg.get('seed') or 0,
                            meta=meta, scaler=grad_scaler(cfg, device), **_step_settings(cfg))
 
 
@@ -166,7 +128,7 @@ def _step_settings(cfg: Mapping) -> dict[str, Any]:
 
 def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validate: bool,
                     distributed: bool) -> None:
-    runner.register_hook(_lr_hook(cfg['lr_config']), priority='VERY_HIGH')
+    runner.register_hook(build_lr_hook(cfg['lr_config']), priority='VERY_HIGH')
     runner.register_timer_hook(dict(type='IterTimerHook'))
     runner.register_hook(ProgressHook())
     runner.register_hook(BadImageHook())
@@ -175,7 +137,7 @@ def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validat
         runner.register_hook(SameParametersHook(every), priority='LOW')
     if getattr(dataset, 'PALETTE', None) is not None and isinstance(runner.model, UDADecorator):
         runner.register_hook(UDAVisualizationHook(dataset.PALETTE))
-    loggers = _logger_hooks(cfg.get('log_config') or {})
+    loggers = build_logger_hooks(cfg.get('log_config') or {})
     intervals = [hook.interval for hook in loggers] or [DEFAULT_LOG_INTERVAL]
     runner.register_hook(FiniteLossHook(min(intervals)))
     for hook in loggers:
@@ -188,24 +150,6 @@ def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validat
     if cfg.get('checkpoint_config') is not None:
         runner.register_hook(build_from_cfg({**cfg['checkpoint_config'], 'type': CheckpointHook}, HOOKS),
                              priority='LOWEST')
-
-
-def _lr_hook(cfg: Mapping) -> Hook:
-    """mmcv's hook of a policy, e.g. 'poly': PolyLrUpdaterHook."""
-    settings = {'by_epoch': False, **cfg}
-    if settings['by_epoch']:
-        raise UserError('lr_config.by_epoch=True is not supported: a run is counted in steps')
-    policy = settings.pop('policy', None)
-    if not isinstance(policy, str):
-        raise UserError(f"lr_config {settings}: key 'policy' is missing, e.g. policy='poly'")
-    name = policy.title() if policy == policy.lower() else policy
-    return build_from_cfg({**settings, 'type': f'{name}LrUpdaterHook'}, HOOKS)
-
-
-def _logger_hooks(cfg: Mapping) -> list[Hook]:
-    check_keys(cfg, {'interval', 'hooks'}, 'log_config')
-    every = dict(interval=cfg.get('interval', DEFAULT_LOG_INTERVAL))
-    return [build_from_cfg(hook, HOOKS, every) for hook in cfg.get('hooks') or ()]
 
 
 def _evaluation_hook(cfg: Mapping, distributed: bool) -> EvalHook:

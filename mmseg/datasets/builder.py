@@ -6,8 +6,8 @@ from typing import Any
 from mmcv.utils import Registry
 from torch.utils.data import Dataset
 
-from mmseg.utils import UserError, build_from_cfg, did_you_mean
-from mmseg.utils.registry import settings_blamed
+from mmseg.utils import UserError, build_from_cfg
+from mmseg.utils.registry import check_keys, settings_blamed
 
 from .loading.loader import build_dataloader, build_train_loader
 
@@ -83,9 +83,7 @@ def _build_uda(cfg: dict, default_args: dict | None) -> Dataset:
 
 def _only_keys(cfg: dict, kind: str, known: set[str], required: tuple[str, ...]) -> dict[str, Any]:
     parts = {key: value for key, value in cfg.items() if key != 'type'}
-    for key in parts:
-        if key not in known:
-            raise UserError(f"unknown key '{key}' in dataset '{kind}': {did_you_mean(key, known)}")
+    check_keys(parts, known, f"dataset '{kind}'")
     for key in required:
         if key not in parts:
             raise UserError(f"key '{key}' is missing in dataset '{kind}'")

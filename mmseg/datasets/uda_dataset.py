@@ -7,7 +7,9 @@ import numpy as np
 from mmcv.parallel import DataContainer
 from torch.utils.data import Dataset
 
-from mmseg.utils import UserError, did_you_mean
+from mmseg.utils import UserError
+from mmseg.utils.ranges import check_range
+from mmseg.utils.registry import check_keys
 
 from .builder import DATASETS
 from .preparation.class_stats import LabelIndex, read_samples_with_class
@@ -80,13 +82,13 @@ class UDADataset(Dataset):
         return f'{paired} source images show scenes of the target: left out, {len(kept)} remain'
 
     def _set_up_sampling(self, rcs: dict) -> None:
-        for key in rcs:
-            if key not in RCS_KEYS:
-                raise UserError(f"unknown key '{key}' in rare_class_sampling: "
-                                f'{did_you_mean(key, RCS_KEYS)}')
+        check_keys(rcs, RCS_KEYS, 'rare_class_sampling')
         for key in sorted(RCS_KEYS - {'stats_dir'}):
             if key not in rcs:
                 raise UserError(f"key '{key}' is missing in rare_class_sampling")
+        check_range(rcs['min_pixels'], 'rare_class_sampling.min_pixels', 0)
+        check_range(rcs['min_crop_ratio'], 'rare_class_sampling.min_crop_ratio', 0)
+        check_range(rcs['class_temp'], 'rare_class_sampling.class_temp', above=0)
         source = self.source
         if not hasattr(source, 'prepare'):
             raise UserError(f'rare class sampling needs one data set as source, not a '

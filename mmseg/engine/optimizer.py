@@ -1,17 +1,24 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping, Sequence
 
 import torch
 from mmcv.runner import build_optimizer as mmcv_build_optimizer
 from mmcv.runner.optimizer.builder import OPTIMIZERS
 from torch import nn
 
-from mmseg.utils import UserError, did_you_mean
-from mmseg.utils.registry import settings_blamed
+from mmseg.utils import UserError, did_you_mean, get_root_logger
+from mmseg.utils.ranges import check_range
+from mmseg.utils.registry import check_keys, settings_blamed
 
 # where torch has fused optimisers in every version that the project supports
 FUSED_DEVICES = ('cpu', 'cuda')
+FACTORS = frozenset({'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'dwconv_decay_mult',
+'dcn_offset_lr_mult'})
+PARAMWISE_KEYS = FACTORS | {'custom_keys', 'bypass_duplicate'}
+# stands in the reference's configs of MiT, none of whose parameters has that name
+UNMATCHED = frozenset({'pos_block'})
 
 
 def build_optimizer(model: nn.Module, cfg: dict) -> torch.optim.Optimizer:
@@ -28,6 +35,7 @@ def build_optimizer(model: nn.Module, cfg: dict) -> torch.optim.Optimizer:
     kind = cfg['type']
     if kind not in OPTIMIZERS.module_dict:
         raise UserError(f"unknown optimizer type '{kind}': {did_you_mean(kind, OPTIMIZERS.module_dict)}")
+    check_paramwise(cfg.get('paramwise_cfg') or {}, [name for name, _ in model.named_parameters()])
     with settings_blamed(f'optimizer {dict(cfg)}'):
         optimizer = mmcv_build_optimizer(model, dict(cfg))
     groups: dict[str, dict] = {}
@@ -41,6 +49,29 @@ def build_optimizer(model: nn.Module, cfg: dict) -> torch.optim.Optimizer:
     if not groups:
         raise UserError('there is no parameter to train')
     return type(optimizer)(_fused(list(groups.values())), **_defaults_taken(optimizer))
+
+
+def check_paramwise(cfg: Mapping, names: Sequence[str]) -> None:
+    """``paramwise_cfg``: the factors of learning rate and weight decay by parts of the parameters' names.
+
+    A key of ``custom_keys`` that no parameter's name holds is told, not refused: one table of a base config
+    may
+    serve several networks.
+
+    Raises:
+        ConfigError: an unknown key, or a factor that is no number from 0 on.
+    """
+    check_keys(cfg, PARAMWISE_KEYS, 'optimizer.paramwise_cfg')
+    for key in set(cfg) & FACTORS:
+        check_range(cfg[key], f'optimizer.paramwise_cfg.{key}', 0)
+    for part, factors in (cfg.get('custom_keys') or {}).items():
+        where = f'optimizer.paramwise_cfg.custom_keys.{part}'
+        check_keys(factors, ('lr_mult', 'decay_mult'), where)
+        for key, value in factors.items():
+            check_range(value, f'{where}.{key}', 0)
+        if part not in UNMATCHED and not any(part in name for name in names):
+            get_root_logger().warning(f"{where}: no parameter has '{part}' in its name, so it changes "
+                                      f"nothing")
 
 
 def _defaults_taken(optimizer: torch.optim.Optimizer) -> dict:

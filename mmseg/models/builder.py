@@ -7,6 +7,8 @@ from mmcv.utils import Registry
 from torch import nn
 
 from mmseg.utils import build_from_cfg
+from mmseg.utils.config_check import needed
+from mmseg.utils.registry import check_keys
 
 BACKBONES = Registry('backbone', build_func=build_from_cfg)
 NECKS = Registry('neck', build_func=build_from_cfg)
@@ -54,4 +56,7 @@ def build_train_model(cfg, train_cfg: dict | None = None, test_cfg: dict | None 
     for key, value in (('train_cfg', train_cfg), ('test_cfg', test_cfg)):
         if value is not None:
             model.setdefault(key, value)
-    return UDA.build(cfg['uda'], default_args=dict(model=model, max_iters=cfg['runner']['max_iters']))
+    runner = cfg.get('runner') or {}
+    check_keys(runner, {'type', 'max_iters'}, 'runner')
+    max_iters = needed(runner, 'max_iters', 'training')
+    return UDA.build(cfg['uda'], default_args=dict(model=model, max_iters=max_iters))

@@ -8,13 +8,14 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import yaml
 from mmcv import Config, ConfigDict
 from mmcv.fileio import BaseFileHandler
 from mmcv.fileio.io import file_handlers
 
-from .config_check import check_config
-from .errors import UserError
+from .config_check import READ, check_config
+from .errors import ConfigError
 from .legacy import update_legacy_cfg
 
 # Programs take Config from here: importing mmcv before mmseg would let its announcements out.
@@ -46,10 +47,10 @@ def load_config(path: str | os.PathLike | Config, options: Mapping[str, Any] | N
         options: dotted key -> value, e.g. ``{'data.workers_per_gpu': 0}``, put over it.
 
     Raises:
-        UserError: the file is missing, has a mistake in it, an option does not fit, or one of its own keys
+        ConfigError: the file is missing, has a mistake in it, an option does not fit, or one of its own keys
             has a value of the wrong kind.
     """
-    cfg = path if isinstance(path, Config) else _read(path)
+    cfg = path if isinstance(path, Config) else plain(_read(path))
     if options:
         for key, value in options.items():
             _make_room(cfg._cfg_dict, key.split('.'), value)
@@ -57,9 +58,39 @@ def load_config(path: str | os.PathLike | Config, options: Mapping[str, Any] | N
             cfg.merge_from_dict(dict(options))
         # AttributeError: mmcv asks a number for what only a dict has
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
-            raise UserError(f'the options {dict(options)} do not fit the config: {error}') from error
+            raise ConfigError(f'the options {dict(options)} do not fit the config: {error}') from error
     check_config(cfg._cfg_dict)
     return update_legacy_cfg(cfg)
+
+
+def plain(cfg: Config) -> Config:
+    """``cfg`` with what Python's names stand for in place of what json cannot hold: lists for ranges, sets
+    and
+    arrays, text for paths. Imported classes and functions are no variables of a config, and go."""
+    content = {key: _plain(value) for key, value in cfg._cfg_dict.items()
+               if key in READ or not callable(value)}
+    # not ConfigDict.update, which would merge
+    for key in [*cfg._cfg_dict]:
+        del cfg._cfg_dict[key]
+    for key, value in content.items():
+        cfg._cfg_dict[key] = value
+    return cfg
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return ConfigDict({key: _plain(inner) for key, inner in value.items()})
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, (list, range)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(_plain, value), key=repr)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    return value
 
 
 def _make_room(node: Any, parts: list[str], value: Any) -> None:
@@ -78,14 +109,15 @@ def _make_room(node: Any, parts: list[str], value: Any) -> None:
 
 def _read(path: str | os.PathLike) -> Config:
     if not os.path.isfile(path):
-        raise UserError(f"the config '{path}' does not exist")
+        raise ConfigError(f"the config '{path}' does not exist")
     try:
         return Config.fromfile(str(path))
     # a config is code of the user's: whatever it raises is the user's to mend
     except Exception as error:
         _release(error)
-        raise UserError(f"the config '{path}' cannot be read: "
-                        f'{type(error).__name__}: {error}') from None
+        # mmcv raises an empty ImportError where a module of custom_imports fails
+        reason = error if str(error) or error.__context__ is None else error.__context__
+        raise ConfigError(f"the config '{path}' cannot be read: {type(reason).__name__}: {reason}") from None
 
 
 def _release(error: Exception) -> None:
@@ -105,13 +137,13 @@ def parse_options(pairs: list[str] | None) -> dict[str, Any]:
     the lineage's option parser does; anything else is text.
 
     Raises:
-        UserError: an option without '='.
+        ConfigError: an option without '='.
     """
     options = {}
     for pair in pairs or []:
         key, equals, value = pair.partition('=')
         if not equals or not key:
-            raise UserError(f"option '{pair}' must have the form key=value")
+            raise ConfigError(f"option '{pair}' must have the form key=value")
         options[key] = _parse_value(value)
     return options
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from .errors import UserError
+from .errors import ConfigError
 
 LARGEST_SEED = 2 ** 32 - 1
+MOST_STEPS = 10 ** 9
 
 
 class Kind(NamedTuple):
@@ -53,7 +54,7 @@ KINDS: dict[str, Kind] = {
     'optimizer_config.cumulative_iters': COUNT, 'amp': _or_none(DICT), 'fp16': _or_none(DICT),
     'tf32': _or_none(SWITCH), 'data.train': DATA_SET, 'data.val': DATA_SET, 'data.test': DATA_SET,
     'data.samples_per_gpu': COUNT, 'data.workers_per_gpu': NUMBER,
-    'runner.max_iters': COUNT, 'n_gpus': COUNT,
+    'runner.max_iters': _whole(1, MOST_STEPS, f'a whole number from 1 to {MOST_STEPS}'), 'n_gpus': COUNT,
     'checkpoint_config': _or_none(DICT), 'checkpoint_config.interval': COUNT,
     'checkpoint_config.max_keep_ckpts': _whole(-1),
     'evaluation': _or_none(DICT), 'evaluation.interval': COUNT,
@@ -64,11 +65,25 @@ KINDS: dict[str, Kind] = {
 }
 
 
+# The keys of the top level that a program reads, and those of the reference's configs that none does.
+READ = frozenset({
+    *(key for key in KINDS if '.' not in key), 'compile', 'custom_imports', 'cudnn_benchmark',
+    'deterministic', 'exp',
+    'workflow', 'train_cfg', 'test_cfg', 'gpu_model', 'name_dataset', 'name_architecture', 'name_encoder',
+    'name_decoder', 'name_uda', 'name_opt'})
+UNREAD = frozenset({'dist_params', 'use_ddp_wrapper', 'find_unused_parameters', 'gpu_ids', 'gpus', 'device',
+'launcher',
+                    'momentum_config', 'git_rev', 'norm_cfg', 'img_norm_cfg', 'crop_size', 'dataset_type',
+                    'data_root'})
+
+
 def check_config(cfg: Mapping) -> None:
     """
     Raises:
-        UserError: the value of a key is of the wrong kind; names it.
+        ConfigError: the value of a key is of the wrong kind, or a key of the top level is nearly one that is
+            read; names it.
     """
+    check_top_level(cfg)
     for dotted, kind in KINDS.items():
         node: Any = cfg
         for part in dotted.split('.'):
@@ -77,15 +92,43 @@ def check_config(cfg: Mapping) -> None:
             node = node[part]
         else:
             if not kind.holds(node):
-                raise UserError(f'config: {dotted} is {_short(node)}, expected {kind.name}')
+                raise ConfigError(f'config: {dotted} is {_short(node)}, expected {kind.name}')
     _check_types(cfg, '')
+
+
+def check_top_level(cfg: Mapping) -> None:
+    """Whether no key is a misspelt one. Other keys are variables of the config file, and left alone.
+
+    Raises:
+        ConfigError: a key that nothing reads is a letter or two away from one that is read.
+    """
+    for key in cfg:
+        if key in READ or key in UNREAD:
+            continue
+        near = min(READ, key=lambda known: (edits(str(key), known), known))
+        if edits(str(key), near) <= (1 if len(near) <= 5 else 2):
+            raise ConfigError(f"unknown key '{key}' in the config: did you mean '{near}'?")
+
+
+def edits(a: str, b: str) -> int:
+    """How many letters have to be left out, added, changed or exchanged with their neighbour to turn one word
+    into the other (optimal string alignment)."""
+    before, last = [], list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        row = [i]
+        for j, y in enumerate(b, 1):
+            row.append(min(last[j] + 1, row[-1] + 1, last[j - 1] + (x != y)))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                row[-1] = min(row[-1], before[j - 2] + 1)
+        before, last = last, row
+    return last[-1]
 
 
 def _check_types(node: Any, where: str) -> None:
     """What stands under a key ``type`` names something to be built, or is it."""
     if isinstance(node, Mapping):
         if 'type' in node and not (isinstance(node['type'], str) or callable(node['type'])):
-            raise UserError(f'config: {where}type is {_short(node["type"])}, expected a name')
+            raise ConfigError(f'config: {where}type is {_short(node["type"])}, expected a name')
         for key, value in node.items():
             _check_types(value, f'{where}{key}.')
     elif _is_list(node):
@@ -102,8 +145,8 @@ def needed(cfg: Mapping, key: str, what: str) -> Any:
     """``cfg[key]``.
 
     Raises:
-        UserError: there is no such key; ``what`` needs it.
+        ConfigError: there is no such key; ``what`` needs it.
     """
     if key not in cfg:
-        raise UserError(f"the config has no key '{key}', which {what} needs")
+        raise ConfigError(f"the config has no key '{key}', which {what} needs")
     return cfg[key]

@@ -68,8 +68,20 @@ def left_behind(path: Path) -> bool:
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Write ``value`` as indented JSON, as :func:`write_bytes` does."""
-    write_bytes(path, (json.dumps(value, indent=1) + '\n').encode())
+    """Write ``value`` as indented JSON, as :func:`write_bytes` does; a class or function under its name, by
+    which
+    a registry finds it again.
+
+    Raises:
+        UserError: something in it that JSON cannot hold.
+    """
+    def name_of(inner: Any) -> str:
+        if callable(inner) and hasattr(inner, '__name__'):
+            return inner.__name__
+        raise UserError(f"cannot write '{path}': it holds {inner!r} ({type(inner).__name__}), expected "
+                        f"numbers, text, "
+                        'lists and dicts')
+    write_bytes(path, (json.dumps(value, indent=1, default=name_of) + '\n').encode())
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:

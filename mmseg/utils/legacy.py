@@ -6,7 +6,10 @@ from typing import Any
 
 from mmcv import ConfigDict
 
-RENAMED_TYPES = {'UniHead': 'DAFormerHead'}
+# IMTRv21_5 is the placeholder for an encoder in the reference's base files, which runs it as MiT-B5
+RENAMED_TYPES = {'UniHead': 'DAFormerHead', 'IMTRv21_5': 'mit_b5'}
+# key → new key, of a decoder's settings
+RENAMED_PARAMS = {'embed_dim': 'embed_dims'}
 # Keys of early configs that do not change the network.
 DROPPED_KEYS = frozenset({'ema_drop_path_rate'})
 DROPPED_LOSSES = frozenset({'LogitConstraintLoss'})
@@ -38,6 +41,8 @@ def _modern(value: Any, key: str = '') -> Any:
     if isinstance(value, Mapping):
         new = {k: _modern(v, k) for k, v in value.items()
                if k not in DROPPED_KEYS and not _is_dropped(v)}
+        if key == 'decoder_params':
+            new = {RENAMED_PARAMS.get(k, k): v for k, v in new.items()}
         return _renamed(new) if new.get('type') in RENAMED_TYPES else new
     if isinstance(value, (list, tuple)):
         return _modern_sequence([_modern(v) for v in value if not _is_dropped(v)], key, type(value))

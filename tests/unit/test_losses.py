@@ -87,7 +87,7 @@ def test_binary_cross_entropy(logits, label):
     (dict(type='EntropyBalanceLoss', target=dict(type='RunningQuantil')), 'RunningQuantile'),
     (dict(type='EntropyBalanceLoss', target=dict(type='RunningQuantile', quantil=0.5)), 'quantile'),
     (dict(type='EntropyBalanceLoss', target=dict(type='RunningQuantile', quantile=60)), '0–1'),
-    (dict(type='EntropyBalanceLoss', target=-1), 'negative'),
+    (dict(type='EntropyBalanceLoss', target=-1), 'target, of entropies in nats, is -1'),
 ])
 def test_mistakes_name_the_key(cfg, nearest):
     with pytest.raises(UserError, match=nearest):

@@ -262,7 +262,7 @@ def test_a_subset_by_split_file_passes_other_images_over():
 
 
 @pytest.mark.parametrize(('rcs', 'message'), [
-    ({**RCS, 'class_temp': 0}, 'class_temp must be > 0'),
+    ({**RCS, 'class_temp': 0}, 'class_temp is 0, expected a number above 0'),
     ({**RCS, 'class_temperature': 0.1}, "unknown key 'class_temperature'.*did you mean 'class_temp'"),
     (dict(min_pixels=1, class_temp=1), "key 'min_crop_ratio' is missing"),
 ])

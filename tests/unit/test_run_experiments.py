@@ -56,7 +56,7 @@ def test_list_prints_every_table(run):
     code, out, _ = run('--list')
     assert code == 0
     assert '  21  EBDA: Cityscapes to ACDC at the budget of DAFormer (40k of batch 2) (3 runs)' in out
-    assert len(out.splitlines()) == 18
+    assert len(out.splitlines()) == 19
 
 
 def test_dry_run_prints_config_and_difference_and_writes_nothing(run, tmp_path, trained):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmseg.ops import resize
 from mmseg.utils import UserError, did_you_mean
+from mmseg.utils.registry import check_keys
 
 from ..builder import HEADS
 from ..utils.aspp import ASPPWrapper
@@ -96,10 +97,7 @@ class DAFormerHead(BaseDecodeHead):
     @staticmethod
     def _checked_params(params: dict) -> dict:
         known = ('embed_dims', 'embed_cfg', 'embed_neck_cfg', 'fusion_cfg')
-        for key in params:
-            if key not in known:
-                raise UserError(f"unknown key '{key}' in DAFormerHead's decoder_params: "
-                                f'{did_you_mean(key, known)}')
+        check_keys(params, known, "DAFormerHead's decoder_params")
         for key in ('embed_dims', 'embed_cfg', 'fusion_cfg'):
             if key not in params:
                 raise UserError(f"key '{key}' is missing in DAFormerHead's decoder_params")

@@ -4,11 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
+from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
 from mmseg.core.seg import build_pixel_sampler
 from mmseg.ops import resize
-from mmseg.utils import UserError
+from mmseg.utils import ConfigError, UserError
 
 from ..builder import build_loss
 from ..losses.accuracy import accuracy
@@ -16,6 +17,21 @@ from ..losses.log_prob import log_prob_for, shared_log_prob
 
 RELU = dict(type='ReLU')
 CROSS_ENTROPY = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
+
+
+def check_norm(cfg: dict | None, channels: int) -> None:
+    """Also a norm that this head does not use has to be one.
+
+    Raises:
+        ConfigError: mmcv cannot build it.
+    """
+    if cfg is None:
+        return
+    try:
+        build_norm_layer(cfg, channels)
+    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        raise ConfigError(f'decode head: norm_cfg {dict(cfg)} is no norm of {channels} channels: '
+                          f'{error}') from error
 
 
 class BaseDecodeHead(nn.Module, ABC):
@@ -41,6 +57,7 @@ class BaseDecodeHead(nn.Module, ABC):
                  sampler: dict | None = None, align_corners: bool = False):
         super().__init__()
         self._init_inputs(in_channels, in_index, input_transform)
+        check_norm(norm_cfg, channels)
         self.channels, self.num_classes, self.dropout_ratio = channels, num_classes, dropout_ratio
         self.conv_cfg, self.norm_cfg, self.act_cfg = conv_cfg, norm_cfg, act_cfg
         self.ignore_index, self.align_corners = ignore_index, align_corners

@@ -8,7 +8,8 @@ from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmseg.ops import resize
-from mmseg.utils import UserError, did_you_mean
+from mmseg.utils import UserError
+from mmseg.utils.registry import check_keys
 
 from ..builder import HEADS
 from ..utils.mlp import MLP
@@ -31,10 +32,7 @@ class SegFormerHead(BaseDecodeHead):
     def __init__(self, **kwargs):
         super().__init__(**{'input_transform': 'multiple_select', **kwargs})
         params = kwargs.get('decoder_params') or {}
-        for key in params:
-            if key not in PARAMS:
-                raise UserError(f"unknown key '{key}' in SegFormerHead's decoder_params: "
-                                f'{did_you_mean(key, PARAMS)}')
+        check_keys(params, PARAMS, "SegFormerHead's decoder_params")
         if 'embed_dims' not in params:
             raise UserError("key 'embed_dims' is missing in SegFormerHead's decoder_params")
         embed_dims, kernel = params['embed_dims'], params.get('conv_kernel_size', 1)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.utils import UserError
+from mmseg.utils.ranges import check_range
 
 from ..builder import LOSSES
 
@@ -32,6 +33,7 @@ class CrossEntropyLoss(nn.Module):
         super().__init__()
         if reduction not in ('mean', 'sum', 'none'):
             raise UserError(f"CrossEntropyLoss: reduction '{reduction}', expected mean, sum or none")
+        check_range(loss_weight, 'CrossEntropyLoss: loss_weight', 0)
         self.use_sigmoid, self.reduction = use_sigmoid, reduction
         self.loss_weight, self.loss_name, self.avg_non_ignore = loss_weight, loss_name, avg_non_ignore
         self.class_weight = None if class_weight is None else list(class_weight)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from mmseg.utils import UserError
 from mmseg.utils.distributed import number_of_processes
+from mmseg.utils.ranges import check_range
+from mmseg.utils.registry import check_keys
 
 from ..builder import LOSSES
 
@@ -77,16 +79,17 @@ class EntropyBalanceLoss(nn.Module):
 
     def __init__(self, target: float | dict = 0.4, loss_weight: float = 0.1, loss_name: str = 'entropy'):
         super().__init__()
+        check_range(loss_weight, 'EntropyBalanceLoss: loss_weight', 0)
         self.loss_weight, self.loss_name = loss_weight, loss_name
         if isinstance(target, dict):
             options = {k: v for k, v in target.items() if k != 'type'}
-            if target.get('type') != 'RunningQuantile' or set(options) - {'quantile', 'momentum'}:
+            check_keys(options, ('quantile', 'momentum'), 'the target of EntropyBalanceLoss')
+            if target.get('type') != 'RunningQuantile':
                 raise UserError(f'EntropyBalanceLoss: target {dict(target)}, expected nats or '
                                 "dict(type='RunningQuantile', quantile=…, momentum=…)")
             self.target = RunningQuantile(**options)
-        elif target < 0:
-            raise UserError(f'EntropyBalanceLoss: target {target} is negative; entropies are 0 … ln C nats')
         else:
+            check_range(target, 'EntropyBalanceLoss: target, of entropies in nats,', 0)
             self.target = float(target)
 
     def forward(self, logits: Tensor, log_prob: Tensor | None = None) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.ops import resize
 from mmseg.utils import UserError
+from mmseg.utils.registry import check_keys
 
 from .. import builder
 from ..builder import SEGMENTORS
@@ -224,6 +225,7 @@ class EncoderDecoder(nn.Module):
 
 def _checked_test_cfg(test_cfg: dict | None) -> dict:
     cfg = {'mode': 'whole', **(test_cfg or {})}
+    check_keys(cfg, ('mode', 'crop_size', 'stride'), 'test_cfg')
     if cfg['mode'] not in ('whole', 'slide'):
         raise UserError(f"test_cfg: mode '{cfg['mode']}', expected whole or slide")
     if cfg['mode'] == 'slide' and not {'crop_size', 'stride'} <= set(cfg):

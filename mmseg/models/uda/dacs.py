@@ -1,7 +1,6 @@
 """DACS / DAFormer / EBDA self-training. The numbers are the steps of docs/method.md.
 
-DACS: Tranheden et al., WACV 2021. DAFormer: Hoyer et al., CVPR 2022. With ``entropy_balance`` the method
-is EBDA, without it DAFormer.
+DACS: Tranheden et al., WACV 2021. DAFormer: Hoyer et al., CVPR 2022. With ``entropy_balance`` it is EBDA.
 """
 from __future__ import annotations
 
@@ -21,8 +20,8 @@ from .parts.class_mix import draw_class_masks, mix
 from .parts.ema_teacher import update_teacher
 from .parts.feature_distance import FeatureDistance
 from .parts.pseudo_label import pixel_weight, pseudo_label
-from .parts.strong_augment import StrongAugmentation
-from .parts.teacher_student import TeacherStudent
+from .parts.strong_augment import StrongAugmentation, checked_augmentation
+from .parts.teacher_student import TeacherStudent, check_self_training
 
 
 @UDA.register_module()
@@ -65,6 +64,8 @@ class DACS(TeacherStudent):
             raise UserError(f"DACS: mix '{mix}', only 'class' exists")
         if joint_encoder and print_grad_magnitude:
             raise UserError('uda.print_grad_magnitude needs uda.joint_encoder=False')
+        check_self_training(alpha, pseudo_threshold, pseudo_weight_ignore_top, pseudo_weight_ignore_bottom,
+                            imnet_feature_dist_lambda)
         self.max_iters, self.alpha, self.pseudo_threshold = max_iters, alpha, pseudo_threshold
         self.ignore_rows = (pseudo_weight_ignore_top, pseudo_weight_ignore_bottom)
         self.fdist_lambda = imnet_feature_dist_lambda
@@ -72,8 +73,7 @@ class DACS(TeacherStudent):
             imnet_feature_dist_classes, imnet_feature_dist_scale_min_ratio, self.num_classes,
             self.model.decode_head.ignore_index)
         self.mix_per_image, self.mix_ignore_label = mix_per_image, mix_ignore_label
-        self.augmentation = dict(blur=blur, jitter_threshold=color_jitter_probability,
-                                 strength=color_jitter_strength)
+        self.augmentation = checked_augmentation(blur, color_jitter_probability, color_jitter_strength)
         self.debug_img_interval, self.print_grad_magnitude = debug_img_interval, print_grad_magnitude
         auxiliary = [*([entropy_balance] if entropy_balance else []), *mix_losses]
         self.mix_losses = nn.ModuleList(build_loss(cfg) for cfg in auxiliary)

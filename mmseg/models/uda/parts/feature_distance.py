@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.utils import UserError
+from mmseg.utils.ranges import check_range
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class FeatureDistance:
     def __post_init__(self) -> None:
         if self.classes is not None and self.min_ratio is None:
             raise UserError('uda.imnet_feature_dist_classes needs uda.imnet_feature_dist_scale_min_ratio')
+        if self.min_ratio is not None:
+            check_range(self.min_ratio, 'uda.imnet_feature_dist_scale_min_ratio', 0, 1)
+        for number in self.classes or ():
+            check_range(number, 'a class of uda.imnet_feature_dist_classes', 0, self.num_classes - 1)
 
     def __call__(self, student: Tensor, imagenet: Tensor, label: Tensor) -> Tensor:
         """Features F_4^θ, F_4^g (B C h w) and labels y_S (B 1 H W), int64 → 0-dim, ≥ 0."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import kornia
@@ -15,11 +15,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmseg.utils import ConfigError
+from mmseg.utils.ranges import check_range
+from mmseg.utils.registry import check_keys
+
 # In the order of kornia's numbers for them.
 JITTERS = dict(brightness=kornia.enhance.adjust_brightness_accumulative,
                contrast=kornia.enhance.adjust_contrast_with_mean_subtraction,
                saturation=kornia.enhance.adjust_saturation_with_gray_subtraction,
                hue=kornia.enhance.adjust_hue)
+MOST_JITTER = dict(brightness=1, hue=0.5)  # beyond, kornia refuses
+
+
+def checked_augmentation(blur: bool, jitter_threshold: float, strength: float | dict) -> dict:
+    """The keyword arguments of ``StrongAugmentation.draw``.
+
+    Raises:
+        ConfigError: a strength that kornia's ColorJitter does not take, or one it does not know.
+    """
+    check_range(jitter_threshold, 'uda.color_jitter_probability', 0, 1)
+    if isinstance(strength, Mapping):
+        check_keys(strength, JITTERS, 'uda.color_jitter_strength')
+        missing = [name for name in JITTERS if name not in strength]
+        if missing:
+            raise ConfigError(f"key '{missing[0]}' is missing in uda.color_jitter_strength")
+    strengths = strength if isinstance(strength, Mapping) else dict.fromkeys(JITTERS, strength)
+    for name, value in strengths.items():
+        check_range(value, f'uda.color_jitter_strength ({name})', 0, MOST_JITTER.get(name, math.inf))
+    return dict(blur=blur, jitter_threshold=jitter_threshold, strength=strength)
 
 
 @dataclass(frozen=True)

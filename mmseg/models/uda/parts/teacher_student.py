@@ -3,10 +3,22 @@ from __future__ import annotations
 from torch import nn
 
 from mmseg.utils import UserError
+from mmseg.utils.ranges import check_ranges
 
 from ...builder import build_segmentor
 from ..uda_decorator import UDADecorator
 from .ema_teacher import teacher_mode
+
+
+def check_self_training(alpha: float, pseudo_threshold: float, ignore_top: int, ignore_bottom: int,
+                        feature_distance: float) -> None:
+    """
+    Raises:
+        ConfigError: a setting of the method that is out of its range.
+    """
+    check_ranges('uda.', (0, 1), alpha=alpha, pseudo_threshold=pseudo_threshold)
+    check_ranges('uda.', pseudo_weight_ignore_top=ignore_top, pseudo_weight_ignore_bottom=ignore_bottom,
+                 imnet_feature_dist_lambda=feature_distance)
 
 
 class TeacherStudent(UDADecorator):

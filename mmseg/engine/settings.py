@@ -1,0 +1,110 @@
+"""The settings of a training, looked at before anything is built or written."""
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+import mmcv.runner  # noqa: F401  registers the hooks of learning rates and logs
+from mmcv.runner import HOOKS, Hook
+from torch.nn.utils import clip_grad_norm_
+
+from mmseg.datasets.loading.loader import BAD_IMAGE
+from mmseg.utils import ConfigError, build_from_cfg
+from mmseg.utils.ranges import check_range
+from mmseg.utils.registry import accepted_keys, check_keys, find_type
+
+from .hooks import CheckpointHook
+from .hooks.eval_hook import EvalHook
+from .precision import amp_settings, compile_settings
+
+DATA_KEYS = ('train', 'val', 'test', 'samples_per_gpu', 'workers_per_gpu', 'bad_image', 'cache_dir')
+DEFAULT_LOG_INTERVAL = 50  # steps
+STEP_KEYS = frozenset({'type', 'grad_clip', 'nonfinite', 'cumulative_iters'})
+# What a logger needs beyond the project's requirements: module → what pip calls it.
+LOGGER_PACKAGES = {
+    'TensorboardLoggerHook': ('tensorboard', 'tensorboard'), 'WandbLoggerHook': ('wandb', 'wandb'),
+    'MlflowLoggerHook': ('mlflow', 'mlflow'), 'NeptuneLoggerHook': ('neptune', 'neptune'),
+    'DvcliveLoggerHook': ('dvclive', 'dvclive'), 'ClearMLLoggerHook': ('clearml', 'clearml'),
+    'SegmindLoggerHook': ('segmind', 'segmind'), 'PaviLoggerHook': ('pavi', 'pavi')}
+
+
+def check_settings(cfg: Mapping) -> None:
+    """Look at the settings of the training itself.
+
+    Raises:
+        ConfigError: an unknown key or type (names the nearest one), a value out of its range, a logger whose
+            package is missing.
+    """
+    check_keys(cfg['data'], DATA_KEYS, 'data')
+    if cfg['data'].get('bad_image', 'stop') not in BAD_IMAGE:
+        raise ConfigError(f"data.bad_image is {cfg['data']['bad_image']!r}, expected 'stop' or 'skip'")
+    check_runner(cfg.get('runner', dict(max_iters=1)))
+    build_lr_hook(cfg['lr_config'])
+    build_logger_hooks(cfg.get('log_config') or {})
+    if cfg.get('checkpoint_config') is not None:
+        build_from_cfg({**cfg['checkpoint_config'], 'type': CheckpointHook}, HOOKS)
+    for hook in cfg.get('custom_hooks') or ():
+        find_type(hook, HOOKS)
+    evaluation_keys = accepted_keys(EvalHook) - {'dataloader', 'class_subsets'} | {'samples_per_gpu'}
+    check_keys(cfg.get('evaluation') or {}, evaluation_keys, 'evaluation')
+    _check_step(cfg.get('optimizer_config') or {})
+    amp_settings(cfg)
+    compile_settings(cfg)
+
+
+def check_runner(runner: Mapping) -> None:
+    """
+    Raises:
+        ConfigError: ``runner`` is not ``dict(type='IterBasedRunner', max_iters=…)``.
+    """
+    check_keys(runner, {'type', 'max_iters'}, 'runner')
+    if runner.get('type', 'IterBasedRunner') != 'IterBasedRunner' or 'max_iters' not in runner:
+        raise ConfigError(f"runner {dict(runner)}: expected dict(type='IterBasedRunner', max_iters=…)")
+
+
+def _check_step(step: Mapping) -> None:
+    if step.get('type', 'OptimizerHook') != 'OptimizerHook':
+        raise ConfigError(f"optimizer_config.type is {step['type']!r}, leave it out: cumulative_iters=N "
+                          'accumulates gradients (a step is an update here, so divide the numbers of steps '
+                          'by '
+                          'N), and the key amp is the precision')
+    check_keys(step, STEP_KEYS, 'optimizer_config')
+    clipping = step.get('grad_clip') or {}
+    check_keys(clipping, accepted_keys(clip_grad_norm_) - {'parameters'}, 'optimizer_config.grad_clip')
+    for key in ('max_norm', 'norm_type'):
+        if key in clipping:
+            check_range(clipping[key], f'optimizer_config.grad_clip.{key}', above=0)
+
+
+def build_lr_hook(cfg: Mapping) -> Hook:
+    """mmcv's hook of a policy, e.g. 'poly': PolyLrUpdaterHook."""
+    settings = {'by_epoch': False, **cfg}
+    if settings['by_epoch']:
+        raise ConfigError('lr_config.by_epoch=True is not supported: a run is counted in steps')
+    policy = settings.pop('policy', None)
+    if not isinstance(policy, str):
+        raise ConfigError(f"lr_config {settings}: key 'policy' is missing, e.g. policy='poly'")
+    name = policy.title() if policy == policy.lower() else policy
+    return build_from_cfg({**settings, 'type': f'{name}LrUpdaterHook'}, HOOKS)
+
+
+def build_logger_hooks(cfg: Mapping) -> list[Hook]:
+    """The hooks of ``log_config``.
+
+    Raises:
+        ConfigError: an unknown key or hook, or a hook whose package is not installed.
+    """
+    check_keys(cfg, {'interval', 'hooks'}, 'log_config')
+    every = dict(interval=cfg.get('interval', DEFAULT_LOG_INTERVAL))
+    return [_logger_hook(hook, every) for hook in cfg.get('hooks') or ()]
+
+
+def _logger_hook(cfg: Any, defaults: Mapping) -> Hook:
+    name = find_type(cfg, HOOKS).__name__
+    module, package = LOGGER_PACKAGES.get(name, ('', ''))
+    if module and importlib.util.find_spec(module) is None:
+        raise ConfigError(f'log_config.hooks: {name} needs the package {package}: pip install {package}, or '
+                          f'leave '
+                          'the hook out')
+    return build_from_cfg(cfg, HOOKS, dict(defaults))
