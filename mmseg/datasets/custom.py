@@ -19,6 +19,7 @@ from .builder import DATASETS
 from .evaluated import Evaluated
 from .files import find_files, join_root, require_dir, require_inside
 from .loading.image_cache import CachedImages, StaleCache, cached_length, folder_of
+from .loading.image_header import refuse_turned, turned_file
 from .pipelines import Compose
 from .pipelines.loading import read_label, rename_labels
 
@@ -75,6 +76,7 @@ class CustomDataset(Evaluated, Dataset):
         self.ignore_index, self.reduce_zero_label = ignore_index, reduce_zero_label
         self._choose_classes(classes, palette)
         self.pipeline = Compose(self._adapt(pipeline))
+        self._turns = any(getattr(transform, 'turns', False) for transform in self.pipeline.transforms)
         self.img_infos = self.load_annotations()
         if not test_mode and use_labels and self._opens_labels(pipeline):
             self._require_labels()
@@ -233,13 +235,19 @@ class CustomDataset(Evaluated, Dataset):
         """The label map of image ``index`` in train ids, uint8 (H W), read now.
 
         Raises:
-            UserError: the data set has no labels, or the file is missing or corrupt.
+            UserError: the data set has no labels, the file is missing or corrupt, or its photo is one that
+                EXIF data turn.
         """
         if self.ann_dir is None:
             raise UserError(f'the images in {self.img_dir} have no labels (ann_dir is not set): they can '
                             'be predicted (--format-only) but not evaluated')
         path = osp.join(self.ann_dir, self.img_infos[index]['ann']['seg_map'])
-        return rename_labels(read_label(path), self.label_map, self.reduce_zero_label)
+        label = read_label(path)
+        image = osp.join(self.img_dir, self.img_infos[index]['filename'])
+        turned = turned_file(image) if self._turns else None
+        if turned:
+            refuse_turned(image, *turned, path, label.shape)
+        return rename_labels(label, self.label_map, self.reduce_zero_label)
 
     @property
     def has_labels(self) -> bool:

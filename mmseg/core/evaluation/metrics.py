@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import mmcv
 import numpy as np
 import torch
+
+from mmseg.utils.label_files import class_ids
 
 from .confusion_matrix import ConfusionMatrix
 from .scores import Areas, Scores, areas_to_metrics
@@ -63,7 +66,8 @@ def total_intersect_and_union(results: Iterable, gt_seg_maps: Iterable, num_clas
     for pred, label in zip(results, gt_seg_maps, strict=True):
         pred = np.load(pred) if isinstance(pred, str) else pred
         if isinstance(label, str):
-            label = mmcv.imread(label, flag='unchanged', backend='pillow')
+            content = Path(label).read_bytes()
+            label = class_ids(mmcv.imfrombytes(content, flag='unchanged', backend='pillow'), content, label)
         matrix.update(pred, remap_label(label, label_map, reduce_zero_label, ignore_index))
     return matrix.areas()
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from mmseg.utils import UserError
 from mmseg.utils.errors import BadFile
+from mmseg.utils.label_files import class_ids
 from mmseg.utils.reading import require_regular
 
 from ..builder import PIPELINES
+from ..loading.image_header import orientation, refuse_turned
 from .decoding import decode_image
 
 
@@ -43,19 +45,11 @@ def read_label(path: str, backend: str = 'pillow',
     """A label map as stored, uint8 (H W); pictures with a palette give their indices.
 
     Raises:
-        UserError: missing or corrupt file, a colour picture, or values above 255.
+        UserError: missing or corrupt file, or one that does not give whole numbers of 0 ... 255 back as
+            they were written; see :func:`mmseg.utils.label_files.class_ids`.
     """
-    label = decode_image(read_bytes(path, 'label', file_client), path, 'unchanged', backend)
-    if label.ndim == 3 and label.shape[2] == 1:
-        label = label[..., 0]
-    if label.ndim != 2:
-        raise UserError(f'the label {path} has {label.shape[-1]} channels, expected one with class '
-                        'ids: is it a colour picture of the labels?')
-    if label.dtype == np.uint8:
-        return label
-    if label.size and (label.min() < 0 or label.max() > 255):
-        raise UserError(f'the label {path} has values up to {label.max()}, expected 0 ... 255')
-    return label.astype(np.uint8)
+    content = read_bytes(path, 'label', file_client)
+    return class_ids(decode_image(content, path, 'unchanged', backend), content, path)
 
 
 def rename_labels(label: np.ndarray, label_map: dict[int, int] | None, reduce_zero_label: bool) -> np.ndarray:
@@ -96,7 +90,8 @@ class LoadImageFromFile:
     """Reads ``img_info['filename']`` below ``img_prefix``.
 
     Sets img (H W 3, BGR uint8 or float32, 0 … 255), filename, ori_filename, img_shape, ori_shape,
-    pad_shape, scale_factor (1.0) and img_norm_cfg (identity).
+    pad_shape, scale_factor (1.0) and img_norm_cfg (identity); and turned, the EXIF orientation, where
+    that is not 1.
 
     Args:
         to_float32: convert to float32.
@@ -116,11 +111,19 @@ class LoadImageFromFile:
         self.file_client_args = file_client_args or {'backend': 'disk'}
         self.imdecode_backend = imdecode_backend
 
+    @property
+    def turns(self) -> bool:
+        """Whether pictures are turned as their EXIF data say."""
+        return self.color_type in ('color', 'grayscale') and self.imdecode_backend in ('cv2', 'pillow')
+
     def __call__(self, results: dict) -> dict:
         name = results['img_info']['filename']
         path = osp.join(results['img_prefix'], name) if results.get('img_prefix') else name
         content = read_bytes(path, 'image', mmcv.FileClient(**self.file_client_args))
         img = decode_image(content, path, self.color_type, self.imdecode_backend)
+        turned = orientation(content) if self.turns else 1
+        if turned != 1:
+            results['turned'] = turned
         if self.to_float32:
             img = img.astype(np.float32)
         channels = 1 if img.ndim < 3 else img.shape[2]
@@ -150,7 +153,7 @@ class LoadAnnotations:
 
     Raises (when called):
         UserError: missing or corrupt file, size other than the image's, a value outside the
-            classes.
+            classes, a photo that its EXIF data turn.
     """
 
     deterministic = True
@@ -165,6 +168,8 @@ class LoadAnnotations:
         name = results['ann_info']['seg_map']
         path = osp.join(results['seg_prefix'], name) if results.get('seg_prefix') else name
         label = read_label(path, self.imdecode_backend, mmcv.FileClient(**self.file_client_args))
+        if 'turned' in results:
+            refuse_turned(results['filename'], results['turned'], results['ori_shape'][:2], path, label.shape)
         if 'ori_shape' in results and label.shape != tuple(results['ori_shape'][:2]):
             (h, w), (label_h, label_w) = results['ori_shape'][:2], label.shape
             raise UserError(f"the image {results['filename']} is {w}x{h} but its label {path} is "

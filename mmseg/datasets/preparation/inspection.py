@@ -16,7 +16,9 @@ from mmseg.utils import UserError
 
 from ..builder import build_dataset, leaf_configs
 from ..custom import CustomDataset
+from ..loading.image_header import orientation, refuse_turned
 from ..pipelines.loading import (
+    LoadImageFromFile,
     check_label_values,
     count_values,
     decode_image,
@@ -60,6 +62,7 @@ class Item:
     reduce_zero_label: bool
     num_classes: int
     ignore_index: int
+    load: LoadImageFromFile
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,13 @@ def look_at(item: Item) -> Look:
     try:
         content = read_bytes(item.image, 'image')
         digest = hashlib.blake2b(content, digest_size=16).digest()
-        size = decode_image(content, item.image).shape[1::-1]
+        image = decode_image(content, item.image, item.load.color_type, item.load.imdecode_backend)
+        size = image.shape[1::-1]
         if item.label:
             label = rename_labels(read_label(item.label), item.label_map, item.reduce_zero_label)
             values = count_values(label)
+            if item.load.turns:
+                refuse_turned(item.image, orientation(content), size[::-1], item.label, label.shape)
             if label.shape[::-1] != tuple(size):
                 raise UserError(f'the image {item.image} is {size[0]}x{size[1]} but its label '
                                 f'{item.label} is {label.shape[1]}x{label.shape[0]}')
@@ -130,8 +136,10 @@ def inspect(cfg: dict, title: str, quick: bool, nproc: int = 1) -> Findings:
 def items_of(dataset: CustomDataset) -> list[Item]:
     """Images and, unless they are not used, labels of a data set."""
     with_labels = dataset.ann_dir is not None and dataset.use_labels and osp.isdir(dataset.ann_dir)
+    loads = [t for t in dataset.pipeline.transforms if isinstance(t, LoadImageFromFile)]
     make = partial(Item, label_map=dataset.label_map, reduce_zero_label=dataset.reduce_zero_label,
-                   num_classes=len(dataset.CLASSES or range(255)), ignore_index=dataset.ignore_index)
+                   num_classes=len(dataset.CLASSES or range(255)), ignore_index=dataset.ignore_index,
+                   load=(loads or [LoadImageFromFile()])[0])
     return [make(image=osp.join(dataset.img_dir, info['filename']),
                  label=osp.join(dataset.ann_dir, info['ann']['seg_map']) if with_labels else None)
             for info in dataset.img_infos]
