@@ -35,6 +35,7 @@ from mmseg.experiments.runs import (
     Run,
     can_go_on,
     find_kept_config,
+    forget_failed_start,
     placed,
     read,
     write_config,
@@ -61,7 +62,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         'unless --exp or --config gives another')
     parser.add_argument('--dry-run', action='store_true',
                         help='print each resolved config and its difference from its base files')
-    parser.add_argument('--options', nargs='+', action='extend', metavar='KEY=VALUE',
+    parser.add_argument('--options', '--cfg-options', dest='options', nargs='+', action='extend',
+                        metavar='KEY=VALUE',
                         help='change the configs, e.g. runner.max_iters=100')
     parser.add_argument('--data-root', action='append', default=[], metavar='OLD=NEW',
                         help='read the data sets below folder OLD from folder NEW')
@@ -269,6 +271,7 @@ def launch(runs: list[Run], jobs: int | None) -> int:
     done = len(waiting) - len(failed) + sum(run.state == DONE for run in runs)
     print(f'{done} of {len(runs)} runs finished')
     for run, reason in failed:
+        forget_failed_start(run)
         sys.stderr.write(f'error: {run.work_dir}: {reason}\n')
     return 1 if failed else 0
 

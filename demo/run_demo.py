@@ -10,11 +10,11 @@ import os
 import sys
 from pathlib import Path
 
-from mmcv import Config
 from prettytable import PrettyTable
 
 from demo.steps import OUT, Step, run, run_together
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
+from mmseg.utils.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 STREETS = Path('data/streets')

@@ -16,9 +16,8 @@ from functools import cached_property
 from itertools import repeat
 from pathlib import Path
 
-from mmcv import Config
-
 from mmseg.utils import UserError
+from mmseg.utils.config import Config
 
 OUT = Path('work_dirs/demo')
 # time, logger and level of a log's line, which would fill the width that the news need

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg.engine.hooks.text_logger_hook import is_score
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.files import unused_path, write_bytes
 
@@ -121,9 +122,10 @@ def plot(runs: dict[str, Curves], keys: Sequence[str], window: int, title: str) 
             curve = sorted(curves.get(key, {}).items())
             if curve:
                 iterations, values = zip(*curve)
-                ax.plot(iterations, smoothed(values, window), label=label,
+                factor = 100 if is_score(key) else 1
+                ax.plot(iterations, factor * smoothed(values, window), label=label,
                         marker='o' if len(curve) < 40 else None, markersize=3)
-        ax.set_ylabel(key)
+        ax.set_ylabel(f'{key} (%)' if is_score(key) else key)
         ax.grid(alpha=0.3)
         ax.legend(fontsize='small')
     axes[-1].set_xlabel('iteration')

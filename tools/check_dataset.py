@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from mmcv import Config
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -28,7 +27,7 @@ from mmseg.datasets.preparation.inspection import (
     training_errors,
 )
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
-from mmseg.utils.config import load_config, parse_options
+from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.errors import positive
 from mmseg.utils.files import write_bytes
 
@@ -60,7 +59,7 @@ def print_sampling(cfg: Config, classes: Sequence[str], plot: str | None) -> Non
     sampling = class_sampling(cfg)
     if sampling is None:
         if plot:
-            raise UserError('--plot: this config has no rare class sampling to plot')
+            print('\nno plot: this config has no rare class sampling')
         return
     ids, probabilities = sampling
     names = [classes[number] for number in ids]

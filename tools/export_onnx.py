@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmseg.apis.inference import init_segmentor
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
+from mmseg.utils.arguments import parse_size
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.files import write_bytes
 
@@ -37,7 +37,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('out', help='file to write, .onnx')
-    parser.add_argument('--size', default='512x1024', metavar='HxW',
+    parser.add_argument('--size', default='1024x512', metavar='WIDTHxHEIGHT',
                         help='of the images, in pixels, fixed in the graph (default: %(default)s)')
     parser.add_argument('--teacher', action='store_true',
                         help="the teacher of a UDA checkpoint in the student's place")
@@ -46,10 +46,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         dest='options',
                         help='change the config')
     args = parser.parse_args(argv)
-    size = re.fullmatch(r'(\d+)x(\d+)', args.size)
-    if not size or 0 in map(int, size.groups()):
-        raise UserError(f"--size '{args.size}' must be HEIGHTxWIDTH such as 512x1024")
-    args.size = tuple(map(int, size.groups()))
+    width, height = parse_size(args.size)
+    args.size = height, width
     if not args.out.endswith('.onnx'):
         raise UserError(f"'{args.out}' must end in .onnx")
     if args.opset < OLDEST_OPSET:
@@ -126,7 +124,8 @@ def main(argv: list[str] | None = None) -> None:
         raise UserError(f'onnxruntime gives other logits (by {difference:.1e} of the largest; {pixels} '
                         'pixels of another class): nothing was written. Try another --opset')
     write_bytes(args.out, exported)
-    print(f'{args.out}: {len(exported) / 1e6:.1f} MB, image (1 3 {args.size[0]} {args.size[1]}) -> logits; '
+    print(f'{args.out}: {len(exported) / 1e6:.1f} MB, images {args.size[1]} wide and {args.size[0]} high -> '
+          f'logits; '
           f'onnxruntime gives the same class map (logits within {difference:.0e} of the largest)')
 
 

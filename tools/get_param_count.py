@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.models import build_segmentor
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
+from mmseg.utils.arguments import parse_size
 from mmseg.utils.config import load_config
 from mmseg.utils.config_check import needed
 
@@ -46,20 +47,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('configs', nargs='*', metavar='CONFIG', help='config files')
     parser.add_argument('--exp', type=int, metavar='ID',
                         help='the networks of this experiment (run_experiments.py --list)')
-    parser.add_argument('--size', default='512x512', metavar='WxH',
+    parser.add_argument('--size', default='512x512', metavar='WIDTHxHEIGHT',
                         help='of the image, in pixels (default: %(default)s)')
     args = parser.parse_args(argv)
     if not args.configs and args.exp is None:
         raise UserError('nothing to count: give config files, or --exp ID')
     return args
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """'512x256' → (256, 512): height, width."""
-    width, _, height = text.partition('x')
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise UserError(f"--size '{text}' is no size, expected WIDTHxHEIGHT in pixels, e.g. 512x512")
-    return int(height), int(width)
 
 
 def count_parameters(module: nn.Module | None) -> int:
@@ -100,7 +93,7 @@ def markdown_table(rows: Iterable[tuple[str, ...]]) -> str:
 @one_line_errors
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    size = parse_size(args.size)
+    size = parse_size(args.size)[::-1]
     print(markdown_table(count(model, *size).row(name) for name, model in named_models(args)))
 
 

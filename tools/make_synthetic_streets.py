@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -15,15 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.synthetic import write_streets
 from mmseg.synthetic.layouts import LAYOUTS, write_layout
-from mmseg.utils import ArgumentParser, UserError, one_line_errors
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """(width, height) of a text like 256x128."""
-    found = re.fullmatch(r'(\d+)[x×](\d+)', text.strip().lower())
-    if not found:
-        raise UserError(f"--size must be WIDTHxHEIGHT such as 256x128, got '{text}'")
-    return int(found[1]), int(found[2])
+from mmseg.utils import ArgumentParser, one_line_errors
+from mmseg.utils.arguments import parse_size
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

@@ -34,14 +34,16 @@ from mmseg.engine.evaluation import TestOutcome, gathered_predictions, run_test
 from mmseg.engine.hooks.eval_hook import class_subsets, further_means
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
-from mmseg.utils.config_trust import warn_of_code
+from mmseg.utils.config_trust import PROJECT, warn_of_code
 from mmseg.utils.distributed import LAUNCHERS, join_processes, world
 from mmseg.utils.files import unused_path, write_bytes, write_json
 
 if TYPE_CHECKING:
-    from mmcv import Config
+    from mmseg.utils.config import Config
 
 AUG_TEST_RATIOS = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
+# of the project's folder, those that hold what programs write
+OUTPUT_FOLDERS = ('work_dirs', 'data', 'pretrained')
 EVAL_OPTIONS = ('imgfile_prefix', 'to_label_id')
 
 
@@ -131,7 +133,14 @@ def eval_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def result_dir(args: argparse.Namespace) -> str:
-    return args.work_dir or os.path.dirname(os.path.abspath(args.checkpoint))
+    """Where the scores go: beside the checkpoint, but not among the files of the project."""
+    if args.work_dir:
+        return args.work_dir
+    folder = Path(args.checkpoint).resolve().parent
+    within = folder.relative_to(PROJECT).parts if folder.is_relative_to(PROJECT) else ('work_dirs',)
+    if within and within[0] in OUTPUT_FOLDERS:
+        return str(folder)
+    return os.path.join('work_dirs', 'tests', Path(args.checkpoint).stem)
 
 
 def adapt_config(cfg: Config, args: argparse.Namespace) -> None:

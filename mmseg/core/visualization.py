@@ -89,3 +89,30 @@ def show_image(img: np.ndarray, title: str = '') -> None:
     except cv2.error as error:
         raise UserError('cannot open a window on this machine: write the pictures to a folder '
                         'instead (--show-dir)') from error
+
+
+def show_result(img: np.ndarray | str, seg: np.ndarray, palette: Palette, opacity: float = 0.5,
+                out_file: str | None = None, show: bool = False, win_name: str = '') -> np.ndarray:
+    """A prediction over its image, as ``model.show_result`` of the reference implementation gives it.
+
+    Args:
+        img: BGR uint8 (H W 3), or an image file.
+        seg: class ids (H W).
+        palette: one RGB colour (0 ... 255) per class.
+        opacity: 1 shows the colours alone.
+        out_file: also write the picture there.
+        show: also show it in a window with the title ``win_name``.
+
+    Returns:
+        BGR uint8 picture of the size of ``seg``.
+
+    Raises:
+        UserError: the image cannot be read, the picture not written or not shown.
+    """
+    source = read_image(img) if isinstance(img, (str, os.PathLike)) else img
+    picture = draw_overlay(source, seg, palette, opacity)
+    if out_file is not None:
+        save_overlay(img, seg, palette, opacity, out_file)
+    if show:
+        show_image(picture, win_name)
+    return picture

@@ -37,6 +37,7 @@ class CityscapesDataset(CustomDataset):
     """
 
     CLASSES = tuple(get_classes('cityscapes'))
+    CONVERTER = 'tools/convert_datasets/cityscapes.py'
     PALETTE = get_palette('cityscapes')
     DOWNLOAD = 'leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip of https://www.cityscapes-dataset.com'
 

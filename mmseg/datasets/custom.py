@@ -22,6 +22,7 @@ from .loading.image_cache import CachedImages, StaleCache, cached_length, folder
 from .loading.image_header import refuse_turned, turned_file
 from .pipelines import Compose
 from .pipelines.loading import read_label, rename_labels
+from .preparation.class_stats import FALLBACK, ClassIds
 
 
 @DATASETS.register_module()
@@ -57,7 +58,7 @@ class CustomDataset(Evaluated, Dataset):
     PALETTE: Sequence[Sequence[int]] | None = None
     # ids of label files that stand for "ignore"
     IGNORED_IDS: tuple[int, ...] = ()
-    CONVERTER = 'tools/convert_datasets/cityscapes.py'
+    CONVERTER: str | None = None    # the program that makes its labels and class statistics
     DOWNLOAD: str | None = None     # the archives that the files come from, for errors
 
     def __init__(self, pipeline: Sequence[dict], img_dir: str, img_suffix: str = '.jpg',
@@ -116,12 +117,19 @@ class CustomDataset(Evaluated, Dataset):
         known = {osp.normpath(name) for name in find_files(self.ann_dir, self.seg_map_suffix, None)}
         for info in self.img_infos:
             if osp.normpath(info['ann']['seg_map']) not in known:
+                convert = (f'; if the data set has not been converted yet, run python {self.CONVERTER} '
+                           f'{self.data_root or "DATA_ROOT"}') if self.CONVERTER else ''
                 raise UserError(
                     f"the training image {osp.join(self.img_dir, info['filename'])} has no label: "
-                    f"{osp.join(self.ann_dir, info['ann']['seg_map'])} does not exist; if the data "
-                    "set "
-                    f'has not been converted yet, run python {self.CONVERTER} '
-                    f'{self.data_root or "DATA_ROOT"}')
+                    f"{osp.join(self.ann_dir, info['ann']['seg_map'])} does not exist{convert}")
+
+    @property
+    def statistics_command(self) -> str:
+        """What writes the class statistics of this data set, for errors: its converter, if it has one and the
+        config keeps its ids."""
+        if self.CONVERTER and ClassIds.of(self).are_of_the_files:
+            return f'{self.CONVERTER} {self.data_root or "DATA_ROOT"}'
+        return FALLBACK
 
     @staticmethod
     def _opens_labels(pipeline: Sequence[dict]) -> bool:

@@ -8,7 +8,7 @@ import torch
 
 from mmseg.utils import UserError
 
-from .preparation.class_stats import LabelIndex, Stats, read_class_stats
+from .preparation.class_stats import FALLBACK, LabelIndex, Stats, read_class_stats
 
 
 def count_pixels(stats: Iterable[Stats]) -> dict[int, int]:
@@ -40,8 +40,7 @@ def class_probabilities(pixels: Mapping[int, int], temperature: float) -> tuple[
 
 
 def get_rcs_class_probs(data_root: str, temperature: float,
-                        converter: str = 'tools/convert_datasets/cityscapes.py'
-                        ) -> tuple[list[int], np.ndarray]:
+                        command: str = FALLBACK) -> tuple[list[int], np.ndarray]:
     """:func:`class_probabilities` of the statistics in ``data_root``.
 
     Raises:
@@ -49,7 +48,7 @@ def get_rcs_class_probs(data_root: str, temperature: float,
     """
     if not temperature > 0:
         raise UserError(f'rare class sampling: class_temp must be > 0, got {temperature}')
-    pixels = count_pixels(read_class_stats(data_root, converter))
+    pixels = count_pixels(read_class_stats(data_root, command))
     if not pixels:
         raise UserError(f'the statistics in {data_root} hold no class at all: are all labels 255?')
     return class_probabilities(pixels, temperature)

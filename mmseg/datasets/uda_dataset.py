@@ -12,7 +12,7 @@ from mmseg.utils.ranges import check_range
 from mmseg.utils.registry import check_keys
 
 from .builder import DATASETS
-from .preparation.class_stats import LabelIndex, read_samples_with_class
+from .preparation.class_stats import LabelIndex, read_samples_with_class, refuse_other_ids
 from .rare_class_sampling import draw_class_and_image, get_rcs_class_probs, images_with_class
 from .weather_cityscapes import scene_of
 
@@ -95,11 +95,12 @@ class UDADataset(Dataset):
                             f'{type(source).__name__}')
         self.rcs_min_pixels, self.rcs_min_crop_ratio = rcs['min_pixels'], rcs['min_crop_ratio']
         folder = rcs.get('stats_dir') or source.data_root or '.'
-        self.rcs_classes, self.rcs_classprob = get_rcs_class_probs(folder, rcs['class_temp'],
-                                                                   source.CONVERTER)
+        command = source.statistics_command
+        self.rcs_classes, self.rcs_classprob = get_rcs_class_probs(folder, rcs['class_temp'], command)
+        refuse_other_ids(folder, source, command)
         labels = LabelIndex([osp.join(source.ann_dir, info['ann']['seg_map'])
                              for info in source.img_infos])
-        samples = read_samples_with_class(folder, source.CONVERTER)
+        samples = read_samples_with_class(folder, command)
         self.samples_with_class = images_with_class(samples, self.rcs_classes, labels,
                                                     self.rcs_min_pixels,
                                                     source.split is not None or self.excludes)

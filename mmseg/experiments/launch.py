@@ -16,9 +16,8 @@ from typing import Any
 
 from mmseg.utils.errors import UserError
 
-from .runs import Run
+from .runs import CONSOLE, Run
 
-CONSOLE = 'console.txt'
 # From a signal to the end of a training: the step is finished and a checkpoint of gigabytes written.
 SECONDS_TO_SAVE = 180
 ENDING = (signal.SIGTERM, signal.SIGUSR1)  # ask a training to write a checkpoint and end

@@ -26,6 +26,7 @@ from mmseg.utils.files import unused_path, write_json
 PLACE_KEYS = ('work_dir', 'resume_from')
 SLURM_JOB = 'slurm_job.txt'
 LOCK = '.lock'
+CONSOLE = 'console.txt'  # what a run says that trains beside others
 LOOK_SECONDS = 1.0
 NEW, BEGUN, BUSY, DONE = 'new', 'begun', 'busy', 'done'
 
@@ -90,6 +91,16 @@ def checkpoints(folder: Path) -> dict[int, Path]:
     found = {int(match[1]): path for path in folder.glob('iter_*.pth')
              if (match := re.fullmatch(r'iter_(\d+)\.pth', path.name))}
     return dict(sorted(found.items()))
+
+
+def forget_failed_start(run: Run) -> None:
+    """Remove the folder of a new run that failed before it had anything to keep but its config; the reason
+    was
+    told. Whatever else lies there keeps it."""
+    if run.state != NEW or not run.work_dir.is_dir():
+        return
+    if {path.name for path in run.work_dir.iterdir()} <= {run.config_file.name, LOCK, CONSOLE}:
+        shutil.rmtree(run.work_dir)
 
 
 def can_go_on(folder: Path) -> bool:

@@ -112,7 +112,14 @@ def positive(text: str) -> int:
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """Tells a mistake on the command line in one line, too; exit code 2."""
+    """Tells a mistake on the command line in one line, too; exit code 2. Its help names every default."""
+
+    def add_argument(self, *args, **kwargs) -> argparse.Action:
+        action = super().add_argument(*args, **kwargs)
+        named = 'default' in (action.help or '')
+        if not named and action.default not in (None, False, [], argparse.SUPPRESS):
+            action.help = ' '.join(filter(None, (action.help, '(default: %(default)s)')))
+        return action
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f'error: {message} (--help explains the arguments)\n')

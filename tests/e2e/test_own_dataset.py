@@ -53,13 +53,13 @@ def harbour(tmp_path, monkeypatch):
 
 
 def test_the_worked_example_runs_as_it_stands(harbour, capsys):
-    assert [name for name, _ in CONFIGS] == ['harbour.py', 'harbour_night.py'] and len(COMMANDS) == 6
+    assert [name for name, _ in CONFIGS] == ['harbour.py', 'harbour_night.py'] and len(COMMANDS) == 7
     for command in COMMANDS:
         python, program, config, *rest = shlex.split(command)
         assert python == 'python' and (ROOT / program).is_file()
         parts = ['data.train.source', 'data.train.target'] if 'night' in config else ['data.train']
         options = TINY + [option for part in parts for option in small(part)]
-        device = [] if 'check' in program else ['--device', 'cpu']
+        device = ['--device', 'cpu'] if program in ('tools/train.py', 'tools/test.py') else []
         code = start(program.removesuffix('.py').replace('/', '.'), config, *rest, *device,
                      '--options', *options)
         out, err = capsys.readouterr()
@@ -71,6 +71,10 @@ def test_the_worked_example_runs_as_it_stands(harbour, capsys):
         assert result['classes'] == ['water', 'quay', 'ship'] and result['images'] == 2
         assert 0 <= result['scores']['IoU.ship'] <= 1
     assert len(list(Path('work_dirs/harbour/pictures').rglob('*.jpg'))) == 2
+    stats = json.loads(Path('data/harbour/sample_class_stats.json').read_text())
+    assert [entry['file'] for entry in stats] == [f'masks/train/day 1/IMG_{n}_mask.png' for n in range(3)]
+    label = cv2.imread('data/harbour/' + stats[0]['file'], cv2.IMREAD_UNCHANGED)
+    assert {key: stats[0][key] for key in '012'} == {str(c): int((label == c).sum()) for c in range(3)}
 
 
 def test_zero_can_mean_that_nobody_knows(harbour):

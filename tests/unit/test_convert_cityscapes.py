@@ -18,7 +18,8 @@ from mmseg.datasets.preparation.class_stats import read_class_stats
 from tools.convert_datasets import cityscapes as converter
 
 REPO = Path(__file__).resolve().parents[2]
-STATS = ('sample_class_stats.json', 'sample_class_stats_dict.json', 'samples_with_class.json')
+STATS = ('class_ids.json', 'sample_class_stats.json', 'sample_class_stats_dict.json',
+'samples_with_class.json')
 
 
 def convert(monkeypatch, *args) -> int:

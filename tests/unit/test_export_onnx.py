@@ -34,7 +34,7 @@ def call(run_dir, capsys):
     def run(out, *args, code=0):
         with pytest.raises(SystemExit) as ended:
             export_onnx.main([str(run_dir / 'run.json'), str(run_dir / 'latest.pth'), str(out),
-                              '--size', '64x96', *args])
+                              '--size', '96x64', *args])
         text = capsys.readouterr()
         assert ended.value.code == code, text.err
         return text.out if code == 0 else text.err
@@ -103,8 +103,8 @@ def test_classes_as_close_as_rounding_do_not_count():
 
 
 @pytest.mark.parametrize('args, message', [
-    (['net.pth'], 'must end in .onnx'), (['net.onnx', '--size', '512'], 'HEIGHTxWIDTH'),
-    (['net.onnx', '--size', '0x5'], 'HEIGHTxWIDTH')])
+    (['net.pth'], 'must end in .onnx'), (['net.onnx', '--size', '512'], 'WIDTHxHEIGHT'),
+    (['net.onnx', '--size', '0x5'], 'WIDTHxHEIGHT')])
 def test_mistakes_end_in_one_line(call, args, message):
     assert message in call(*args, code=1)
 

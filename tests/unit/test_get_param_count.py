@@ -55,7 +55,7 @@ def test_table_of_a_config_file(capsys):
 @pytest.mark.parametrize('args, message', [
     ([], 'give config files, or --exp ID'),
     (['configs/none.py'], "'configs/none.py' does not exist"),
-    (['--exp', '100', '--size', '512'], "'512' is no size"),
+    (['--exp', '100', '--size', '512'], "got '512'"),
     (['--exp', '77'], 'there is no experiment 77')])
 def test_mistakes_are_one_line(args, message, capsys):
     run(*args, code=1)

@@ -234,13 +234,14 @@ def test_a_drawn_crop_leaves_the_decoded_image_alone(roots):
 
 def test_missing_statistics_name_the_converter(tmp_path, roots):
     with pytest.raises(UserError, match=r'sample_class_stats\.json, which does not exist: run python '
-                                        rf'tools/convert_datasets/cityscapes\.py {tmp_path}'):
+                                        r'tools/class_statistics\.py CONFIG'):
         get_rcs_class_probs(str(tmp_path), 0.01)
     (tmp_path / 'sample_class_stats.json').write_text('[{"0": 1')
     with pytest.raises(UserError, match='damaged'):
         get_rcs_class_probs(str(tmp_path), 0.01)
     cfg = uda_cfg((cityscapes(tmp_path / 'new'), roots[1]), RCS)
-    with pytest.raises(UserError, match=r'new/sample_class_stats\.json, which does not exist'):
+    with pytest.raises(UserError, match=r'new/sample_class_stats\.json, which does not exist: run python '
+                                        rf'tools/convert_datasets/cityscapes\.py {tmp_path}/new'):
         build_dataset(cfg)
     cfg['rare_class_sampling'] = {**RCS, 'stats_dir': str(roots[0])}
     with pytest.raises(UserError, match='stale'):  # statistics of more images than there are

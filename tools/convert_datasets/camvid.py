@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from mmseg.datasets.camvid import CamVidDataset
 from mmseg.datasets.files import find_files, require_dir
 from mmseg.datasets.pipelines.loading import check_label_values, read_label, rename_labels
-from mmseg.datasets.preparation.class_stats import label_stats
+from mmseg.datasets.preparation.class_stats import ClassIds, label_stats
 from mmseg.datasets.preparation.labels import run_all, save_stats
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.errors import positive
@@ -55,8 +55,8 @@ def main(argv: list[str] | None = None) -> None:
     root, folder = args.camvid_path, find_label_dir(args.camvid_path, args.label_dir)
     paths = [osp.join(folder, name) for name in find_files(osp.join(root, folder), '.png', 'label')]
     stats = run_all(partial(stats_of_label, root=root), paths, args.nproc, 'label maps')
-    out_dir = args.out_dir or root
-    print(f'class statistics of {save_stats(out_dir, stats)} labels in {out_dir}')
+    out_dir, ids = args.out_dir or root, ClassIds(tuple(CamVidDataset.CLASSES))
+    print(f'class statistics of {save_stats(out_dir, stats, ids)} labels in {out_dir}')
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@
     sample_class_stats_dict.json  {path: {"0": count, …}, …}
     samples_with_class.json       {"0": [[path, count], …], …}             images that hold the
     class
+    class_ids.json                {"classes": […], …}                      whose ids these are
 
 Paths are written relative to the data root. Files of the lineage, with paths that start with the
 data root or at "/", are read as well: images are recognised by their file name.
@@ -14,12 +15,13 @@ import json
 import os.path as osp
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mmseg.utils import UserError
+from mmseg.utils import DataError, UserError
 
 from ..files import write_json
 from ..pipelines.loading import count_values
@@ -27,6 +29,8 @@ from ..pipelines.loading import count_values
 STATS_FILE = 'sample_class_stats.json'
 STATS_DICT_FILE = 'sample_class_stats_dict.json'
 SAMPLES_FILE = 'samples_with_class.json'
+IDS_FILE = 'class_ids.json'
+FALLBACK = 'tools/class_statistics.py CONFIG'
 
 Stats = dict[str, Any]
 
@@ -44,8 +48,78 @@ def label_stats(label: np.ndarray, path: str, ignore_index: int = 255) -> Stats:
     return {**{str(c): int(counts[c]) for c in np.flatnonzero(counts)}, 'file': path}
 
 
-def write_class_stats(out_dir: str, stats: Iterable[Stats]) -> None:
-    """Write the three files, sorted by path; the same statistics give the same bytes."""
+@dataclass(frozen=True)
+class ClassIds:
+    """What the ids in label maps stand for, so that statistics of other ids are noticed.
+
+    Args:
+        classes: names by train id.
+        renumbered: id in the label file → train id, where a config's ``classes`` moves them.
+        reduce_zero_label: 0 is ignored and every other id one less.
+    """
+
+    classes: tuple[str, ...]
+    renumbered: tuple[tuple[int, int], ...] = ()
+    reduce_zero_label: bool = False
+
+    @classmethod
+    def of(cls, dataset: Any) -> ClassIds:
+        """Those of a ``CustomDataset``."""
+        moved = sorted((old, new) for old, new in dataset.label_map.items() if new not in (old, -1, 255))
+        return cls(tuple(dataset.CLASSES or ()), tuple(moved), dataset.reduce_zero_label)
+
+    @property
+    def are_of_the_files(self) -> bool:
+        """Whether train ids are what the label files hold."""
+        return not self.renumbered and not self.reduce_zero_label
+
+    def as_json(self) -> dict[str, Any]:
+        return dict(classes=list(self.classes), renumbered=[list(pair) for pair in self.renumbered],
+                    reduce_zero_label=self.reduce_zero_label)
+
+
+def refuse_other_ids(folder: str, dataset: Any, command: str) -> None:
+    """Whether the statistics in ``folder`` count the classes of ``dataset``.
+
+    Statistics of before (and of the reference implementation) do not say whose ids they hold; where the
+    config
+    renumbers the ids of the files, the first label map is counted again and compared.
+
+    Raises:
+        DataError: they count other classes; a class would be drawn for another one's images.
+    """
+    ids, path = ClassIds.of(dataset), osp.join(folder, IDS_FILE)
+    again = f'write those of this config: python {command}'
+    if osp.isfile(path):
+        try:
+            kept = json.loads(Path(path).read_bytes())
+        except ValueError:
+            raise DataError(f'the statistics file {path} is damaged: {again}') from None
+        differing = [key for key, value in ids.as_json().items() if not isinstance(kept, dict) or
+        kept.get(key) != value]
+        if differing:
+            raise DataError(f'the class statistics in {folder} are of other class ids '
+                            f'({", ".join(differing)} differ): '
+                            f'{again}')
+    elif not ids.are_of_the_files and not _counts_agree(folder, dataset):
+        raise DataError(f'the class statistics in {folder} do not fit the class ids of this config: {again}')
+
+
+def _counts_agree(folder: str, dataset: Any) -> bool:
+    labels = LabelIndex([osp.join(dataset.ann_dir, info['ann']['seg_map']) for info in dataset.img_infos])
+    for entry in read_class_stats(folder):
+        for index in labels.find(entry['file'])[:1]:
+            counted = label_stats(dataset.get_gt_seg_map(index), entry['file'], dataset.ignore_index)
+            return counted == dict(entry)
+    return True
+
+
+def write_class_stats(out_dir: str, stats: Iterable[Stats], ids: ClassIds | None = None) -> None:
+    """Write the files, sorted by path; the same statistics give the same bytes.
+
+    Args:
+        ids: what the class ids stand for; None leaves the statistics without that file.
+    """
     entries = [dict(entry) for entry in sorted(stats, key=lambda entry: entry['file'])]
     by_path = {entry['file']: {c: n for c, n in entry.items() if c != 'file'} for entry in entries}
     with_class: dict[str, list] = defaultdict(list)
@@ -55,25 +129,26 @@ def write_class_stats(out_dir: str, stats: Iterable[Stats]) -> None:
     ordered = {c: with_class[c] for c in sorted(with_class, key=int)}
     for name, content in ((STATS_FILE, entries), (STATS_DICT_FILE, by_path), (SAMPLES_FILE, ordered)):
         write_json(osp.join(out_dir, name), content)
+    if ids is not None:
+        write_json(osp.join(out_dir, IDS_FILE), ids.as_json())
 
 
-def read_class_stats(data_root: str, converter: str = 'tools/convert_datasets/cityscapes.py') -> list[Stats]:
+def read_class_stats(data_root: str, command: str = FALLBACK) -> list[Stats]:
     """The entries of sample_class_stats.json in ``data_root``.
 
     Raises:
         UserError: missing or damaged file; names the command that writes it.
     """
-    return _read(data_root, STATS_FILE, list, converter)
+    return _read(data_root, STATS_FILE, list, command)
 
 
-def read_samples_with_class(data_root: str, converter: str = 'tools/convert_datasets/cityscapes.py'
-                            ) -> dict[int, list[tuple[str, int]]]:
+def read_samples_with_class(data_root: str, command: str = FALLBACK) -> dict[int, list[tuple[str, int]]]:
     """{class: [(path, number of pixels), …]} from samples_with_class.json in ``data_root``.
 
     Raises:
         UserError: missing or damaged file; names the command that writes it.
     """
-    content = _read(data_root, SAMPLES_FILE, dict, converter)
+    content = _read(data_root, SAMPLES_FILE, dict, command)
     return {int(c): [(path, int(count)) for path, count in samples] for c, samples in content.items()}
 
 
@@ -96,9 +171,8 @@ def _is_samples(item: tuple[str, Any]) -> bool:
         for pair in samples)
 
 
-def _read(data_root: str, name: str, kind: type, converter: str) -> Any:
-    path = osp.join(data_root, name)
-    command = f'run python {converter} {data_root}'
+def _read(data_root: str, name: str, kind: type, command: str) -> Any:
+    path, command = osp.join(data_root, name), f'run python {command}'
     if not osp.isfile(path):
         raise UserError(f'rare class sampling needs the statistics file {path}, which does not exist: '
                         f'{command}')

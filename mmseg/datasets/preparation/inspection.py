@@ -157,7 +157,7 @@ def stale_statistics(dataset: CustomDataset) -> list[str]:
     if not newer:
         return []
     return [f'{path} is older than {len(newer)} label maps, such as {newer[0]}: it may be stale; run python '
-            f'{dataset.CONVERTER} {dataset.data_root}']
+            f'{dataset.statistics_command}']
 
 
 def splits_of(cfg: Config) -> list[tuple[str, dict]]:

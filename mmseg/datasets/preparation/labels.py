@@ -19,13 +19,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from mmseg.core.evaluation import get_classes
 from mmseg.utils import ArgumentParser, UserError
 from mmseg.utils.errors import positive
 from mmseg.utils.reading import is_folder, read_lines, walk_tree
 
 from ..files import atomic_file, find_files, names_in, write_text
 from ..pipelines.loading import count_values, read_label
-from .class_stats import Stats, label_stats, write_class_stats
+from .class_stats import ClassIds, Stats, label_stats, write_class_stats
 
 PNG_START = b'\x89PNG\r\n\x1a\n'
 PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'
@@ -94,11 +95,15 @@ def valid_output(path: str, source: str, size: tuple[int, int], num_classes: int
     return label if fits else None
 
 
-def save_stats(out_dir: str, stats: Iterable[Stats | None]) -> int:
-    """Write the three statistics files of the entries that are not None; gives their number."""
+def save_stats(out_dir: str, stats: Iterable[Stats | None], ids: ClassIds | None = None) -> int:
+    """Write the statistics files of the entries that are not None; gives their number.
+
+    Args:
+        ids: what the class ids stand for; None: Cityscapes' train ids.
+    """
     entries = [entry for entry in stats if entry is not None]
     if entries:
-        write_class_stats(out_dir, entries)
+        write_class_stats(out_dir, entries, ids or ClassIds(tuple(get_classes('cityscapes'))))
     return len(entries)
 
 

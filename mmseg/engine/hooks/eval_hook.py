@@ -92,8 +92,8 @@ class EvalHook(Hook):
         scores = self.evaluate(runner)
         if runner.rank != 0:
             return
-        # mmcv logs the first as 'iter', the number of images; the training's log has no record of each step
-        runner.log_buffer.output.update(eval_iter_num=len(self.dataloader), step=runner.iter + 1, **scores)
+        # mmcv logs the first as 'iter'; the reference wrote the number of images there
+        runner.log_buffer.output.update(eval_iter_num=runner.iter + 1, step=runner.iter + 1, **scores)
         runner.log_buffer.ready = True
         if self.save_best:
             self._keep_best(runner, scores)
@@ -138,7 +138,7 @@ class EvalHook(Hook):
         save_checkpoint(path, model, meta={**runner.meta, 'iter': step})
         if previous and previous != path and os.path.isfile(previous):
             os.remove(previous)
-        runner.logger.info(f'best {self.save_best} so far: {score:.4f} at iteration {step}')
+        runner.logger.info(f'best {self.save_best} so far: {100 * score:.2f} % at iteration {step}')
 
 
 # One hook serves both; older scripts name this one.

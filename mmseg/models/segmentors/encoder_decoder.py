@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg.core import visualization
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.ops import resize
 from mmseg.utils import UserError
@@ -164,6 +165,18 @@ class EncoderDecoder(nn.Module):
         self._parallel = [wrap(self)]
 
     # ----------------------------------------------------------------- inference
+
+    def show_result(self, img, result, palette=None, **settings):
+        """The reference's way to a picture of a prediction, see ``mmseg.core.visualization.show_result``.
+
+        Args:
+            img: an image (H W 3) or its file.
+            result: what ``inference_segmentor`` gives, a list of one class map (H W), or the map.
+            palette: RGB colours; None takes the network's PALETTE (of ``init_segmentor``).
+        """
+        settings.pop('wait_time', None)
+        seg = result[0] if isinstance(result, (list, tuple)) else result
+        return visualization.show_result(img, seg, self.PALETTE if palette is None else palette, **settings)
 
     def forward_dummy(self, img: Tensor) -> Tensor:
         return self.encode_decode(img, None)

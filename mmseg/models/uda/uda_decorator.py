@@ -55,5 +55,8 @@ class UDADecorator(nn.Module):
     def simple_test(self, img: Tensor, img_meta, rescale: bool = True) -> list:
         return self.model.simple_test(img, img_meta, rescale)
 
+    def show_result(self, img, result, **settings):
+        return self.model.show_result(img, result, **settings)
+
     def aug_test(self, imgs, img_metas, rescale: bool = True) -> list:
         return self.model.aug_test(imgs, img_metas, rescale)
