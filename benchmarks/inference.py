@@ -21,6 +21,7 @@ import torch
 from mmseg.engine.class_maps import PRECISIONS, class_maps, reduced_precision
 from mmseg.models import build_segmentor
 from mmseg.models.segmentors import EncoderDecoder
+from mmseg.ops.cpu import accelerate
 from mmseg.utils.config import load_config
 from mmseg.utils.files import write_json
 from tools.make_synthetic_streets import parse_size
@@ -37,7 +38,7 @@ def build_network(backbone: str, window: int, device: str) -> EncoderDecoder:
     cfg.model.backbone.type = backbone
     cfg.model.decode_head.in_channels = SMALL_CHANNELS.get(backbone, [64, 128, 320, 512])
     torch.manual_seed(0)
-    return build_segmentor(cfg.model).to(device).eval()
+    return accelerate(build_segmentor(cfg.model).to(device)).eval()
 
 
 def seconds(network: EncoderDecoder, img: torch.Tensor, mode: str, amp: str) -> float:

@@ -15,23 +15,19 @@ Nothing is done that the released code does not do, so it is not slower than tha
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmcv.runner import build_optimizer
-from timm.layers import DropPath
 from torch import Tensor, nn
 
 from mmseg.models.backbones.mix_transformer import EfficientAttention, MixVisionTransformer
-from mmseg.models.decode_heads.daformer_head import DAFormerHead
 from mmseg.models.uda.dacs import DACS
 from mmseg.models.uda.parts.class_mix import draw_class_masks, mix
 from mmseg.models.uda.parts.pseudo_label import pixel_weight, pseudo_label
 from mmseg.models.uda.parts.strong_augment import StrongAugmentation
 from mmseg.models.utils.mlp import MLP
-from mmseg.ops import FastConv2d, FastLinear, StochasticDepth
 
 
 def _plain_attention(self: EfficientAttention, x: Tensor, height: int, width: int) -> Tensor:
@@ -61,21 +57,8 @@ def _copied_embedding(self: MLP, x: Tensor) -> Tensor:
     return tokens.permute(0, 2, 1).contiguous().reshape(len(x), -1, *x.shape[2:])
 
 
-def _fused_at_full_size(self: DAFormerHead, inputs: Sequence[Tensor]) -> Tensor:
-    size = inputs[self.in_index[0]].shape[2:]
-    levels = [self._enlarge(self._embed(self.embed_layers[str(i)], inputs[i], size), size)
-              for i in self.in_index]
-    return self.cls_seg(self.fuse_layer(torch.cat(levels, dim=1)))
-
-
-def _multiplied_branch(self: StochasticDepth, x: Tensor, branch: Callable, *modules: nn.Module) -> Tensor:
-    return x + DropPath.forward(self, branch(x))
-
-
 PLAIN = {EfficientAttention: ('forward', _plain_attention), MLP: ('forward', _copied_embedding),
-         DAFormerHead: ('forward', _fused_at_full_size),
-         MixVisionTransformer: ('_run_stage', _copied_stage), FastConv2d: ('forward', nn.Conv2d.forward),
-         FastLinear: ('forward', nn.Linear.forward), StochasticDepth: ('forward', _multiplied_branch)}
+         MixVisionTransformer: ('_run_stage', _copied_stage)}
 
 
 def make_plain(model: nn.Module) -> nn.Module:

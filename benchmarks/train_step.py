@@ -39,6 +39,7 @@ from mmseg.engine.precision import grad_scaler, prepare_networks, set_tf32
 from mmseg.models.builder import build_train_model
 from mmseg.models.uda import dacs
 from mmseg.models.uda.dacs import DACS
+from mmseg.ops.cpu import accelerate
 from mmseg.utils.config import load_config
 from mmseg.utils.files import write_json
 from mmseg.utils.labels import present_classes
@@ -140,6 +141,7 @@ def make_side(args: argparse.Namespace, name: str) -> Side:
     model = build_train_model(cfg)
     model.to(args.device).train()
     if name == 'ours':
+        accelerate(model)
         prepare_networks(model, cfg)
         owner = OptimizerStep(build_optimizer(model, dict(cfg.optimizer)),
                               scaler=grad_scaler(cfg, torch.device(args.device)))
@@ -224,12 +226,12 @@ def parts_timed(side: Side) -> Iterator[dict[str, float]]:
 
 def count_flops(schedule: str, model: DACS, batch: dict) -> float:
     """Floating-point operations of the passes of a step, a multiply-add counted as two and a backward pass as
-    twice its forward pass; Winograd's savings and element-wise operations are not counted."""
-    network = make_plain(copy.deepcopy(model.model))
+    twice its forward pass; element-wise operations are not counted."""
+    network, image = make_plain(copy.deepcopy(model.model).to('meta')), batch['img'].to('meta')
 
     def forward(function: Callable) -> float:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            function(batch['img'])
+            function(image)
         return counter.get_total_flops()
 
     whole, encoder = forward(network.encode_decode), forward(network.extract_feat)

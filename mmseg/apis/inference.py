@@ -19,6 +19,7 @@ from mmseg.datasets.loading.loader import unwrap_batch
 from mmseg.datasets.pipelines import Compose
 from mmseg.engine.evaluation import device_of, evaluating
 from mmseg.models import build_segmentor
+from mmseg.ops.cpu import accelerate
 from mmseg.utils import UserError, get_root_logger
 from mmseg.utils.config import load_config
 from mmseg.utils.config_check import needed
@@ -71,7 +72,7 @@ def init_segmentor(config: str | Config, checkpoint: str | None = None,
         meta = loaded.get('meta') or {}
     model.CLASSES, model.PALETTE = classes_and_palette(meta, cfg, num_classes_of(cfg))
     model.cfg = cfg
-    return model.to(device).eval()
+    return accelerate(model.to(device)).eval()
 
 
 def num_classes_of(cfg: Config) -> int:

@@ -30,6 +30,7 @@ from mmseg.engine.rehearsal import rehearse
 from mmseg.engine.runner import IterBasedRunner
 from mmseg.engine.settings import DEFAULT_LOG_INTERVAL, build_logger_hooks, build_lr_hook, check_settings
 from mmseg.models.uda import UDADecorator
+from mmseg.ops.cpu import accelerate
 from mmseg.utils import build_from_cfg, get_root_logger
 from mmseg.utils.distributed import parallel, world
 
@@ -107,7 +108,7 @@ def load_start(model: nn.Module, path: str) -> None:
 def _placed(model: nn.Module, cfg: Mapping, device: torch.device, distributed: bool) -> nn.Module:
     if not distributed or device.type == 'cpu':
         model = revert_sync_batchnorm(model)  # which needs several GPUs
-    model = model.to(device)
+    model = accelerate(model.to(device))
     prepare_networks(model, cfg)
     if distributed:
         model.distribute(partial(parallel, device=device))

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from mmseg.models.builder import build_head, build_neck, build_segmentor
-from mmseg.models.utils import aspp
 from mmseg.utils import UserError
 
 CHANNELS = (8, 12, 16, 24)
@@ -144,28 +143,3 @@ def test_pyramid_of_a_single_map():
     assert [tuple(level.shape[1:]) for level in levels] == [(6, 16, 24), (6, 8, 12), (6, 4, 6), (6, 2, 3)]
     with pytest.raises(UserError, match='power of two'):
         build_neck(dict(type='SimpleFPN', in_channels=16, scales=(3,)))
-
-
-@pytest.mark.parametrize('embed', [MLP, CONV], ids=['mlp', 'conv'])
-@pytest.mark.parametrize('norm', [BN, None], ids=['norm', 'plain'])
-def test_wide_pointwise_branches_are_computed_level_by_level(embed, norm, monkeypatch):
-    """With the same logits and gradients. A branch with a bias (without a norm) is not."""
-    fusion = dict(type='aspp', sep=True, dilations=(1, 6), pool=True, act_cfg=dict(type='ReLU'),
-                  norm_cfg=norm)
-    head = build_head(dict(ALL, type='DAFormerHead', dropout_ratio=0, decoder_params=dict(
-        embed_dims=8, embed_cfg=embed, embed_neck_cfg=embed, fusion_cfg=fusion)))
-    calls, level_by_level = [], aspp.enlarged_pointwise_conv
-    monkeypatch.setattr(aspp, 'enlarged_pointwise_conv',
-                        lambda *args: calls.append(1) or level_by_level(*args))
-    results = []
-    for threshold in (8 * 32, 8 * 32 + 1):
-        monkeypatch.setattr(aspp, 'WIDE_POINTWISE', threshold)
-        inputs = features()
-        logits = head(inputs)
-        projection = torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
-        leaves = [*inputs, *head.parameters()]
-        gradients = torch.autograd.grad((logits * projection).sum(), leaves, allow_unused=True)
-        results.append([logits, *(g for g in gradients if g is not None)])
-    assert len(calls) == (1 if norm else 0)
-    for ours, plain in zip(*results, strict=True):
-        assert (ours - plain).abs().max() <= 1e-5 * max(1, plain.abs().max())

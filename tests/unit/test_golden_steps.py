@@ -15,6 +15,8 @@ import pytest
 from golden import TOLERANCE, fill, load, relative_error
 from uda_models import BALANCE, BN, THINGS, batch, network, seed_all, sgd, uda_model
 
+from mmseg.ops.cpu import accelerate
+
 ASPP = dict(type='aspp', sep=True, dilations=(1, 6, 12, 18), pool=False, act_cfg=dict(type='ReLU'),
             norm_cfg=BN)
 STEPS = 3
@@ -25,17 +27,20 @@ SETTINGS = dict(pseudo_weight_ignore_top=15, pseudo_weight_ignore_bottom=30, imn
                 imnet_feature_dist_classes=THINGS, imnet_feature_dist_scale_min_ratio=0.75)
 
 
-@pytest.fixture(scope='module', params=['daformer', 'ebda'])
+@pytest.fixture(scope='module', params=['daformer', 'ebda', 'daformer, plain', 'ebda, plain'])
 def trained(request):
     """(golden values, log values of the steps, the model after them)"""
-    extra = dict(entropy_balance=BALANCE) if request.param == 'ebda' else {}
+    method, _, plain = request.param.partition(', ')
+    extra = dict(entropy_balance=BALANCE) if method == 'ebda' else {}
     model = fill(uda_model(network(64, ASPP), **SETTINGS, **extra)).train()
+    if not plain:
+        accelerate(model)
     optimizer = sgd(model)
     logs = []
     for step in range(STEPS):
         seed_all(100 + step)
         logs.append(model.train_step(batch(100 + step), optimizer)['log_vars'])
-    return load(f'golden_train_steps_{request.param}.npz'), logs, model
+    return load(f'golden_train_steps_{method}.npz'), logs, model
 
 
 def logged(golden: dict, step: int) -> dict[str, float]:

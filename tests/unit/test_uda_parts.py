@@ -51,7 +51,7 @@ def test_teacher_is_in_train_mode_without_noise(call):
         model.train()
     teacher = model.get_ema_model()
     noise = [m for m in teacher.modules() if isinstance(m, (_DropoutNd, DropPath))]
-    assert {type(m).__name__ for m in noise} == {'StochasticDepth', 'Dropout', 'Dropout2d'}
+    assert {type(m).__name__ for m in noise} == {'DropPath', 'Dropout', 'Dropout2d'}
     assert not any(m.training for m in noise)
     assert all(m.training for m in teacher.modules() if isinstance(m, nn.BatchNorm2d))
     assert not any(m.training for m in model.get_imnet_model().modules())

@@ -11,6 +11,7 @@ from mmcv import Config
 
 from experiments import generate_experiment_cfgs, list_experiments, resolve
 from mmseg.models.builder import build_segmentor, build_train_model
+from mmseg.ops.cpu import accelerate
 
 # Networks in the order in which each shares most of its weights with an earlier one.
 FAMILIES = ('_mitb', 'v1c', '_s200', '_s101', '_s50', '_x101', '_x50')
@@ -51,10 +52,12 @@ def test_names_shapes_and_logits_of_the_lineage(name, model, weights):
     network = fill(network.to_empty(device='cpu'), weights).eval()
     weights.clear()
     weights.update((key, value) for key, value in network.state_dict().items() if key.startswith('backbone.'))
-    with torch.inference_mode():
-        logits = network.decode_head(network.extract_feat(image(1, 1, 64, 96)))
-    assert logits.shape == LOGITS[name].shape
-    assert relative_error(logits, LOGITS[name]) < TOLERANCE
+    for prepare in (lambda plain: plain, accelerate):
+        with torch.inference_mode():
+            logits = prepare(network).decode_head(network.extract_feat(image(1, 1, 64, 96)))
+        assert logits.shape == LOGITS[name].shape
+        assert relative_error(logits, LOGITS[name]) < TOLERANCE
+    assert {key: list(value.shape) for key, value in network.state_dict().items()} == NAMES[name]
 
 
 def distinct_models() -> list[Config]:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmseg.checkpoint.weights import load_pretrained
-from mmseg.ops import FastConv2d, FastLinear, StochasticDepth
 
 from ..builder import BACKBONES
 from .mit_weights import own_mit_names
@@ -56,14 +56,14 @@ class EfficientAttention(nn.Module):
                  attn_drop: float = 0.0, proj_drop: float = 0.0):
         super().__init__()
         self.num_heads = num_heads
-        self.q = FastLinear(dim, dim, bias=qkv_bias)
-        self.kv = FastLinear(dim, dim * 2, bias=qkv_bias)
+        self.q = nn.Linear(dim, dim, bias=qkv_bias)
+        self.kv = nn.Linear(dim, dim * 2, bias=qkv_bias)
         self.attn_drop = nn.Dropout(attn_drop)
-        self.proj = FastLinear(dim, dim)
+        self.proj = nn.Linear(dim, dim)
         self.proj_drop = nn.Dropout(proj_drop)
         self.sr_ratio = sr_ratio
         if sr_ratio > 1:
-            self.sr = FastConv2d(dim, dim, sr_ratio, sr_ratio)
+            self.sr = nn.Conv2d(dim, dim, sr_ratio, sr_ratio)
             self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
@@ -95,9 +95,9 @@ class MixFFN(nn.Module):
 
     def __init__(self, dim: int, hidden_dim: int, drop: float = 0.0):
         super().__init__()
-        self.fc1 = FastLinear(dim, hidden_dim)
+        self.fc1 = nn.Linear(dim, hidden_dim)
         self.dwconv = DWConv(hidden_dim)
-        self.fc2 = FastLinear(hidden_dim, dim)
+        self.fc2 = nn.Linear(hidden_dim, dim)
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
@@ -113,13 +113,13 @@ class Block(nn.Module):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=BLOCK_NORM_EPS)
         self.attn = EfficientAttention(dim, num_heads, sr_ratio, qkv_bias, attn_drop, drop)
-        self.drop_path = StochasticDepth(drop_path)
+        self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(dim, eps=BLOCK_NORM_EPS)
         self.mlp = MixFFN(dim, int(dim * mlp_ratio), drop)
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
-        x = self.drop_path(x, lambda x: self.attn(self.norm1(x), height, width), self.norm1, self.attn)
-        return self.drop_path(x, lambda x: self.mlp(self.norm2(x), height, width), self.norm2, self.mlp)
+        x = x + self.drop_path(self.attn(self.norm1(x), height, width))
+        return x + self.drop_path(self.mlp(self.norm2(x), height, width))
 
 
 def init_transformer_weights(module: nn.Module) -> None:

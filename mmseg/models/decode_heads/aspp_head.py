@@ -8,8 +8,6 @@ import torch
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
-from mmseg.ops import resize
-
 from ..builder import HEADS
 from ..utils.aspp import ASPPModule, DepthwiseSeparableASPPModule, image_pooling
 from .decode_head import BaseDecodeHead
@@ -67,6 +65,6 @@ class DepthwiseSeparableASPPHead(ASPPHead):
         x = self._context(self._transform_inputs(inputs))
         if self.c1_bottleneck is not None:
             fine = self.c1_bottleneck(inputs[0])
-            x = resize(x, fine.shape[2:], mode='bilinear', align_corners=self.align_corners)
+            x = self.resize(x, fine.shape[2:])
             x = torch.cat([x, fine], dim=1)
         return self.cls_seg(self.sep_bottleneck(x))

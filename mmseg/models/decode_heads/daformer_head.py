@@ -4,71 +4,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import Tensor, nn
 
-from mmseg.ops import resize
-from mmseg.utils import UserError, did_you_mean
+from mmseg.utils import UserError
 from mmseg.utils.registry import check_keys
 
 from ..builder import HEADS
-from ..utils.aspp import ASPPWrapper
-from ..utils.isa import ISALayer
+from ..utils.fusion_layers import build_layer
 from ..utils.mlp import MLP
 from .decode_head import BaseDecodeHead
-
-
-def _mlp(in_channels: int, out_channels: int, align_corners: bool, act_cfg: None = None,
-         norm_cfg: None = None) -> nn.Module:
-    return MLP(in_channels, out_channels)
-
-
-def _conv(in_channels: int, out_channels: int, align_corners: bool, **cfg) -> nn.Module:
-    kernel = cfg.pop('kernel_size', 1)
-    return ConvModule(in_channels, out_channels, kernel, padding=cfg.pop('padding', kernel // 2), **cfg)
-
-
-def _sep_conv(in_channels: int, out_channels: int, align_corners: bool, **cfg) -> nn.Module:
-    kernel = cfg.pop('kernel_size', 3)
-    return DepthwiseSeparableConvModule(in_channels, out_channels, kernel,
-                                        padding=cfg.pop('padding', kernel // 2), **cfg)
-
-
-def _aspp(in_channels: int, out_channels: int, align_corners: bool, **cfg) -> nn.Module:
-    return ASPPWrapper(in_channels, out_channels, align_corners=align_corners, **cfg)
-
-
-def _rawconv_and_aspp(in_channels: int, out_channels: int, align_corners: bool, kernel_size: int = 1,
-                      **cfg) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2),
-                         _aspp(out_channels, out_channels, align_corners, **cfg))
-
-
-def _isa(in_channels: int, out_channels: int, align_corners: bool, **cfg) -> nn.Module:
-    return ISALayer(in_channels, out_channels, **cfg)
-
-
-def _identity(in_channels: int, out_channels: int, align_corners: bool) -> nn.Module:
-    return nn.Identity()
-
-
-LAYERS = dict(id=_identity, mlp=_mlp, conv=_conv, sep_conv=_sep_conv, aspp=_aspp,
-              rawconv_and_aspp=_rawconv_and_aspp, isa=_isa)
-
-
-def build_layer(in_channels: int, out_channels: int, type: str, align_corners: bool = False,
-                **cfg) -> nn.Module:
-    """One embedding or fusion layer from its config block.
-
-    Raises:
-        UserError: ``type`` is not in ``LAYERS``, or a key does not belong to it.
-    """
-    if type not in LAYERS:
-        raise UserError(f"unknown DAFormerHead layer '{type}': {did_you_mean(type, LAYERS)}")
-    try:
-        return LAYERS[type](in_channels, out_channels, align_corners, **cfg)
-    except TypeError as error:
-        raise UserError(f"DAFormerHead layer '{type}': {error}") from error
 
 
 @HEADS.register_module()
@@ -106,15 +50,13 @@ class DAFormerHead(BaseDecodeHead):
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         size = inputs[self.in_index[0]].shape[2:]
         levels = [self._embed(self.embed_layers[str(i)], inputs[i], size) for i in self.in_index]
-        fused = torch.cat([self._enlarge(level, size) for level in levels], dim=1)
-        if isinstance(self.fuse_layer, ASPPWrapper):
-            return self.cls_seg(self.fuse_layer(fused, levels))
-        return self.cls_seg(self.fuse_layer(fused))
+        return self.cls_seg(self.fuse(levels, size))
+
+    def fuse(self, levels: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        """Embedded levels (B C_i h_i w_i) → (B channels H W)."""
+        return self.fuse_layer(torch.cat([self.resize(level, size) for level in levels], dim=1))
 
     def _embed(self, layer: nn.Module, x: Tensor, size: Sequence[int]) -> Tensor:
         """A linear embedding commutes with the interpolation that follows, so it runs on the smaller map;
         other layers see the neighbourhoods of the upsampled one."""
-        return layer(x) if isinstance(layer, MLP) else layer(self._enlarge(x, size))
-
-    def _enlarge(self, x: Tensor, size: Sequence[int]) -> Tensor:
-        return resize(x, size, mode='bilinear', align_corners=self.align_corners)
+        return layer(x) if isinstance(layer, MLP) else layer(self.resize(x, size))

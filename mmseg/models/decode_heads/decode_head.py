@@ -8,12 +8,12 @@ from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
 from mmseg.core.seg import build_pixel_sampler
-from mmseg.ops import resize
 from mmseg.utils import ConfigError, UserError
 
 from ..builder import build_loss
 from ..losses.accuracy import accuracy
 from ..losses.log_prob import log_prob_for, shared_log_prob
+from ..utils.resize import Resize
 
 RELU = dict(type='ReLU')
 CROSS_ENTROPY = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
@@ -61,6 +61,7 @@ class BaseDecodeHead(nn.Module, ABC):
         self.channels, self.num_classes, self.dropout_ratio = channels, num_classes, dropout_ratio
         self.conv_cfg, self.norm_cfg, self.act_cfg = conv_cfg, norm_cfg, act_cfg
         self.ignore_index, self.align_corners = ignore_index, align_corners
+        self.resize = Resize(align_corners)
         losses = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
         self.losses_decode = nn.ModuleList(build_loss(cfg) for cfg in losses)
         self.sampler = None if sampler is None else build_pixel_sampler(sampler, context=self)
@@ -95,8 +96,7 @@ class BaseDecodeHead(nn.Module, ABC):
         chosen = [inputs[i] for i in self.in_index]
         if self.input_transform == 'multiple_select':
             return chosen
-        return torch.cat([resize(x, chosen[0].shape[2:], mode='bilinear', align_corners=self.align_corners)
-                          for x in chosen], dim=1)
+        return torch.cat([self.resize(x, chosen[0].shape[2:]) for x in chosen], dim=1)
 
     @abstractmethod
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
@@ -108,7 +108,7 @@ class BaseDecodeHead(nn.Module, ABC):
     def upsample(self, seg_logit: Tensor, size: Sequence[int]) -> Tensor:
         """Logits at ``size`` (H W). They are at least float32, and so are the losses on them."""
         seg_logit = seg_logit.to(torch.promote_types(seg_logit.dtype, torch.float32))
-        return resize(seg_logit, size, mode='bilinear', align_corners=self.align_corners)
+        return self.resize(seg_logit, size)
 
     def losses(self, seg_logit: Tensor, seg_label: Tensor,
                seg_weight: Tensor | None = None, log_prob: Tensor | None = None) -> dict[str, Tensor]:

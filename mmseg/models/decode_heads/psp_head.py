@@ -7,40 +7,35 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from mmseg.ops import resize
-
 from ..builder import HEADS
 from .decode_head import BaseDecodeHead
 
 
 class PyramidPooling(nn.ModuleList):
-    """Averages over grids of several sizes, reduced and brought back to the size of the map."""
+    """Averages over grids of several sizes, reduced."""
 
-    def __init__(self, pool_scales: Sequence[int], in_channels: int, channels: int, align_corners: bool,
-                 **style):
+    def __init__(self, pool_scales: Sequence[int], in_channels: int, channels: int, **style):
         super().__init__(
             nn.Sequential(nn.AdaptiveAvgPool2d(scale), ConvModule(in_channels, channels, 1, **style))
             for scale in pool_scales)
-        self.align_corners = align_corners
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B in_channels H W) → one (B channels H W) a scale."""
-        return [resize(pool(x), x.shape[2:], mode='bilinear', align_corners=self.align_corners)
-                for pool in self]
+        """(B in_channels H W) → one (B channels scale scale) a scale."""
+        return [pool(x) for pool in self]
 
 
 class PyramidPoolingHead(BaseDecodeHead):
     """What PSPNet and UPerNet share: pyramid pooling of a map and its fusion by a 3×3 convolution."""
 
     def _init_pyramid(self, in_channels: int, pool_scales: Sequence[int]) -> None:
-        self.psp_modules = PyramidPooling(pool_scales, in_channels, self.channels, self.align_corners,
-                                          **self.style)
+        self.psp_modules = PyramidPooling(pool_scales, in_channels, self.channels, **self.style)
         self.bottleneck = ConvModule(in_channels + len(pool_scales) * self.channels, self.channels, 3,
                                      padding=1, **self.style)
 
     def _context(self, x: Tensor) -> Tensor:
         """(B in_channels H W) → (B channels H W)."""
-        return self.bottleneck(torch.cat([x, *self.psp_modules(x)], dim=1))
+        pooled = [self.resize(grid, x.shape[2:]) for grid in self.psp_modules(x)]
+        return self.bottleneck(torch.cat([x, *pooled], dim=1))
 
 
 @HEADS.register_module()

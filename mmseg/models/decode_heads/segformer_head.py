@@ -7,7 +7,6 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from mmseg.ops import resize
 from mmseg.utils import UserError
 from mmseg.utils.registry import check_keys
 
@@ -46,6 +45,5 @@ class SegFormerHead(BaseDecodeHead):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         size = inputs[self.in_index[0]].shape[2:]
-        embedded = [resize(self.linear_c[str(i)](inputs[i]), size, mode='bilinear',
-                           align_corners=self.align_corners) for i in self.in_index]
+        embedded = [self.resize(self.linear_c[str(i)](inputs[i]), size) for i in self.in_index]
         return self.linear_pred(self.dropout(self.linear_fuse(torch.cat(embedded, dim=1))))

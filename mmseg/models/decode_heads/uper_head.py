@@ -7,8 +7,6 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from mmseg.ops import resize
-
 from ..builder import HEADS
 from .psp_head import PyramidPoolingHead
 
@@ -31,16 +29,13 @@ class UPerHead(PyramidPoolingHead):
         self.fpn_bottleneck = ConvModule(len(self.in_channels) * self.channels, self.channels, 3, padding=1,
                                          **self.style)
 
-    def _resize(self, x: Tensor, like: Tensor) -> Tensor:
-        return resize(x, like.shape[2:], mode='bilinear', align_corners=self.align_corners)
-
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         *lower, last = self._transform_inputs(inputs)
         above = self._context(last)
         levels = [above]
         for i in reversed(range(len(lower))):
             lateral = self.lateral_convs[i](lower[i])
-            above = lateral + self._resize(above, like=lateral)
+            above = lateral + self.resize(above, lateral.shape[2:])
             levels.insert(0, self.fpn_convs[i](above))
-        fused = torch.cat([self._resize(level, like=levels[0]) for level in levels], dim=1)
+        fused = torch.cat([self.resize(level, levels[0].shape[2:]) for level in levels], dim=1)
         return self.cls_seg(self.fpn_bottleneck(fused))

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from mmseg.ops import resize
-
 from ..builder import NECKS
+from ..utils.resize import resize
 
 
 @NECKS.register_module()

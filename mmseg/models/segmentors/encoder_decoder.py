@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from mmseg.core import visualization
 from mmseg.core.optimizer_step import OptimizerStep
-from mmseg.ops import resize
 from mmseg.utils import UserError
 from mmseg.utils.registry import check_keys
 
 from .. import builder
 from ..builder import SEGMENTORS
+from ..utils.resize import resize
 from .parse_losses import add_prefix, parse_losses
 from .sliding_window import slide_inference
 

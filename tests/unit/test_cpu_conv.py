@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmseg.ops import FastConv2d, dilated_depthwise, winograd_conv3x3
-from mmseg.ops.fast_conv import WINOGRAD_TILES
+from mmseg.ops.cpu import winograd
+from mmseg.ops.cpu.conv import WINOGRAD_TILES, CPUConv2d, dilated_depthwise
+from mmseg.ops.cpu.winograd import winograd_conv3x3
 
 SIZES = [(16, 16), (13, 18), (5, 7)]
 
@@ -48,7 +49,6 @@ def test_winograd_convolution(size):
 
 def test_winograd_in_double_precision_is_the_convolution():
     """Its matrices, and not only its float32 result, are right."""
-    from mmseg.ops import winograd
     b_t, g, a_t = (torch.tensor(m, dtype=torch.float64) for m in (winograd.B_T, winograd.G, winograd.A_T))
     torch.manual_seed(0)
     tile, kernel = (torch.randn(n, n, dtype=torch.float64) for n in (6, 3))
@@ -57,9 +57,9 @@ def test_winograd_in_double_precision_is_the_convolution():
     assert torch.allclose(y, expected, rtol=0, atol=1e-13)
 
 
-def fast(*args, **kwargs) -> FastConv2d:
+def quick(*args, **kwargs) -> CPUConv2d:
     torch.manual_seed(0)
-    return FastConv2d(*args, **kwargs)
+    return CPUConv2d(*args, **kwargs)
 
 
 @pytest.mark.parametrize('layer, channels', [
@@ -71,7 +71,7 @@ def fast(*args, **kwargs) -> FastConv2d:
     (dict(in_channels=8, out_channels=8, kernel_size=3, padding=2, dilation=2, groups=8,
           padding_mode='reflect'), 8)])
 def test_every_layer_is_the_plain_one(layer, channels):
-    module = fast(**layer)
+    module = quick(**layer)
     x = torch.randn(1, channels, 48, 48)
     assert module.weight.shape == nn.Conv2d(**layer).weight.shape
     expected = nn.Conv2d.forward(module, x)
@@ -80,17 +80,17 @@ def test_every_layer_is_the_plain_one(layer, channels):
 
 def test_winograd_is_for_wide_layers_on_large_maps(monkeypatch):
     taken = []
-    monkeypatch.setattr('mmseg.ops.fast_conv.winograd_conv3x3', lambda x, *rest: taken.append(tuple(x.shape)))
-    module, side = fast(256, 256, 3, padding=1), 4 * int(WINOGRAD_TILES ** 0.5 + 1)
+    monkeypatch.setattr('mmseg.ops.cpu.conv.winograd_conv3x3', lambda x, *rest: taken.append(tuple(x.shape)))
+    module, side = quick(256, 256, 3, padding=1), 4 * int(WINOGRAD_TILES ** 0.5 + 1)
     module(torch.zeros(1, 256, side, side))
     module(torch.zeros(1, 256, 8, 8))
-    fast(128, 128, 3, padding=1)(torch.zeros(1, 128, side, side))
+    quick(128, 128, 3, padding=1)(torch.zeros(1, 128, side, side))
     with torch.autocast('cpu', torch.bfloat16):
         module(torch.zeros(1, 256, side, side))
     assert taken == [(1, 256, side, side)]
 
 
 def test_a_recorded_graph_holds_plain_convolutions():
-    module = fast(8, 8, 3, padding=6, dilation=6, groups=8)
+    module = quick(8, 8, 3, padding=6, dilation=6, groups=8)
     graph = str(torch.jit.trace(module, torch.zeros(1, 8, 12, 12)).graph)
     assert 'aten::_convolution' in graph and 'aten::reshape' not in graph

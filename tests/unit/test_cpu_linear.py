@@ -4,12 +4,15 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from test_fast_conv import assert_equal, values_and_gradients
+from test_cpu_conv import assert_equal, values_and_gradients
 from torch import nn
 
-from mmseg.ops import FastConv2d, FastLinear, fast_linear, linear, patch_conv, winograd_conv3x3
+from mmseg.ops.cpu import linear as module
+from mmseg.ops.cpu.conv import CPUConv2d, patch_conv
+from mmseg.ops.cpu.linear import HAS_ONEDNN, CPULinear, linear
+from mmseg.ops.cpu.winograd import winograd_conv3x3
 
-needs_onednn = pytest.mark.skipif(not fast_linear.HAS_ONEDNN, reason='needs oneDNN')
+needs_onednn = pytest.mark.skipif(not HAS_ONEDNN, reason='needs oneDNN')
 
 
 @needs_onednn
@@ -58,34 +61,34 @@ def test_results_can_be_changed_in_place():
 @pytest.fixture
 def calls(monkeypatch):
     """The number of products of oneDNN."""
-    made, product = [], fast_linear._product
-    monkeypatch.setattr(fast_linear, '_product', lambda *args: made.append(1) or product(*args))
+    made, product = [], module._product
+    monkeypatch.setattr(module, '_product', lambda *args: made.append(1) or product(*args))
     return made
 
 
 @needs_onednn
 def test_which_layers_are_wide(calls):
-    for layer, image in ((FastLinear(320, 320), torch.randn(1, 320)),
-                         (FastLinear(319, 320), torch.randn(1, 319)),
-                         (FastLinear(128, 320), torch.randn(2, 512, 128)),
-                         (FastLinear(128, 320), torch.randn(1, 1023, 128)),
-                         (FastLinear(127, 320), torch.randn(1, 1024, 127)),
-                         (FastConv2d(80, 320, 2, 2), torch.randn(1, 80, 4, 4)),
-                         (FastConv2d(320, 320, 1), torch.randn(1, 320, 4, 4)),
-                         (FastConv2d(80, 320, 2, 1), torch.randn(1, 80, 4, 4)),
-                         (FastConv2d(80, 320, 2, 2, groups=2), torch.randn(1, 80, 4, 4))):
+    for layer, image in ((CPULinear(320, 320), torch.randn(1, 320)),
+                         (CPULinear(319, 320), torch.randn(1, 319)),
+                         (CPULinear(128, 320), torch.randn(2, 512, 128)),
+                         (CPULinear(128, 320), torch.randn(1, 1023, 128)),
+                         (CPULinear(127, 320), torch.randn(1, 1024, 127)),
+                         (CPUConv2d(80, 320, 2, 2), torch.randn(1, 80, 4, 4)),
+                         (CPUConv2d(320, 320, 1), torch.randn(1, 320, 4, 4)),
+                         (CPUConv2d(80, 320, 2, 1), torch.randn(1, 80, 4, 4)),
+                         (CPUConv2d(80, 320, 2, 2, groups=2), torch.randn(1, 80, 4, 4))):
         layer(image)
     assert len(calls) == 3
 
 
 @needs_onednn
 def test_elsewhere_it_is_torchs_layer(calls):
-    layer = FastLinear(320, 320)
+    layer = CPULinear(320, 320)
     x = torch.randn(1, 320)
     with torch.autocast('cpu', torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16
     assert layer.double()(x.double()).dtype == torch.float64
     traced = torch.jit.trace(layer.float(), x, check_trace=False)
     assert 'linear' in str(traced.graph) and not calls
-    assert FastLinear(320, 320).to('meta')(x.to('meta')).shape == (1, 320) and not calls
+    assert CPULinear(320, 320).to('meta')(x.to('meta')).shape == (1, 320) and not calls
     assert isinstance(layer, nn.Linear)

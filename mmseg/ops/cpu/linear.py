@@ -16,12 +16,11 @@ HAS_ONEDNN = (platform.machine() in ('x86_64', 'AMD64') and torch.backends.mkldn
               and hasattr(torch.ops.mkldnn, '_linear_pointwise'))
 
 
-class FastLinear(nn.Linear):
+class CPULinear(nn.Linear):
     """``nn.Linear`` with the same parameters and, to the rounding, the same values.
 
     A pass uses each weight of a deep network once, so it comes from memory, and there oneDNN's products with
-    a few hundred tokens are quicker than MKL's, which torch calls (docs/performance.md). Elsewhere, and
-    while a graph is recorded, this is ``nn.Linear``.
+    a few hundred tokens are quicker than MKL's, which torch calls (docs/performance.md).
     """
 
     def forward(self, x: Tensor) -> Tensor:

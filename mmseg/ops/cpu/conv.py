@@ -6,27 +6,23 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import CONV_LAYERS
 from torch import Tensor, nn
 
 from .eager import is_eager_float32_on_cpu, is_eager_on_cpu
-from .fast_linear import is_wide_linear, linear
+from .linear import is_wide_linear, linear
 from .winograd import OUT, winograd_conv3x3
 
-FAST_CONV = dict(type='FastConv2d')
 # Below, transforming the filters costs more than the products save: channels in × out, and tiles of a batch.
 WINOGRAD_CHANNELS, WINOGRAD_TILES = 256 * 256, 128
 
 
-@CONV_LAYERS.register_module()
-class FastConv2d(nn.Conv2d):
+class CPUConv2d(nn.Conv2d):
     """``nn.Conv2d`` with the same parameters and, to the rounding, the same values.
 
     On a CPU, oneDNN runs the backward pass of a dilated depthwise convolution in its reference code; it
     becomes an undilated convolution of sub-sampled images. A wide 3×3 convolution takes Winograd's way with a
     quarter of the multiplications. A wide one whose patches neither overlap nor leave gaps is a product of
-    matrices. All are measured in docs/performance.md. Elsewhere, and while a graph is recorded, this is
-    ``nn.Conv2d``.
+    matrices. All are measured in docs/performance.md.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from test_fast_conv import assert_equal, values_and_gradients
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmseg.ops import enlarged_pointwise_conv, resize
+from mmseg.models.utils.resize import Resize, resize
+from mmseg.ops.cpu.resize import CPUResize
 
 CHANNELS_LAST, PLAIN = torch.channels_last, torch.contiguous_format
 
@@ -40,9 +40,8 @@ def test_gradients_have_no_gaps_and_are_the_same(order):
     weight = torch.randn(2, 8, 8, 12).to(memory_format=order)
     with Gradients() as gradients:
         ours = enlarged_beside_another(
-            lambda x: resize(x, (8, 12), mode='bilinear', align_corners=False), x, weight)
-        theirs = enlarged_beside_another(
-            lambda x: F.interpolate(x, (8, 12), mode='bilinear', align_corners=False), x, weight)
+            lambda x: CPUResize(align_corners=False)(x, (8, 12)), x, weight)
+        theirs = enlarged_beside_another(lambda x: Resize(align_corners=False)(x, (8, 12)), x, weight)
     with_hook, without = gradients.seen
     assert torch.equal(ours, theirs) and torch.equal(with_hook, without)
     assert with_hook.is_contiguous(memory_format=order)
@@ -56,19 +55,9 @@ def test_the_size_that_it_has_changes_nothing():
 
 
 @pytest.mark.parametrize('align_corners', [False, True])
-def test_pointwise_convolution_of_enlarged_maps(align_corners):
-    torch.manual_seed(0)
-    levels = torch.randn(2, 3, 8, 12), torch.randn(2, 4, 4, 6), torch.randn(2, 5, 3, 5)
-    weight = torch.randn(7, 12, 1, 1)
-
-    def at_full_size(*levels_and_weight):
-        *levels, weight = levels_and_weight
-        return F.conv2d(torch.cat([F.interpolate(level, (8, 12), mode='bilinear', align_corners=align_corners)
-                                   for level in levels], dim=1), weight)
-
-    def ours(*levels_and_weight):
-        *levels, weight = levels_and_weight
-        return enlarged_pointwise_conv(levels, weight, (8, 12), align_corners)
-
-    assert_equal(values_and_gradients(ours, *levels, weight),
-                 values_and_gradients(at_full_size, *levels, weight), 3e-6)
+@pytest.mark.parametrize('kind', [Resize, CPUResize])
+def test_resizing_is_torchs_bilinear_interpolation(kind, align_corners):
+    x = torch.randn(1, 2, 4, 6)
+    assert torch.equal(kind(align_corners)(x, torch.Size((3, 11))),
+                       F.interpolate(x, (3, 11), mode='bilinear', align_corners=align_corners))
+    assert kind(align_corners)(x, (4, 6)) is x

@@ -1,0 +1,3 @@
+from .accelerate import accelerate
+
+__all__ = ['accelerate']
