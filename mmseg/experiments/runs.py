@@ -94,12 +94,11 @@ def checkpoints(folder: Path) -> dict[int, Path]:
 
 
 def forget_failed_start(run: Run) -> None:
-    """Remove the folder of a new run that failed before it had anything to keep but its config; the reason
-    was
-    told. Whatever else lies there keeps it."""
+    """Remove the folder of a new run that failed before it had anything to keep but its config. A console
+    stays: it may hold the only traceback."""
     if run.state != NEW or not run.work_dir.is_dir():
         return
-    if {path.name for path in run.work_dir.iterdir()} <= {run.config_file.name, LOCK, CONSOLE}:
+    if {path.name for path in run.work_dir.iterdir()} <= {run.config_file.name, LOCK}:
         shutil.rmtree(run.work_dir)
 
 
