@@ -36,7 +36,6 @@ from mmseg.utils.distributed import LAUNCHERS, as_first_process, world
 from mmseg.utils.files import write_bytes, write_json
 from mmseg.utils.memory import keep_freed_memory
 from mmseg.utils.peers import joined
-from mmseg.utils.registry import settings_blamed
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NEEDED_KEYS = ('model', 'data', 'optimizer', 'lr_config', 'runner')
@@ -189,8 +188,7 @@ def train(cfg: Config, args: argparse.Namespace, distributed: bool) -> None:
     dataset = build_train_dataset(cfg.data)
     check_classes(dataset, model.num_classes)
     if not cfg.get('resume_from'):
-        with settings_blamed('the weights cannot be initialised with these settings'):
-            model.init_weights()
+        model.init_weights()
     logger, timestamp, meta = open_folder(cfg, args, dataset, first)
     for note in [*notes, *filter(None, [getattr(dataset, 'note', None)])]:
         logger.info(note)

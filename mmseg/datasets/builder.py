@@ -7,7 +7,7 @@ from mmcv.utils import Registry
 from torch.utils.data import Dataset
 
 from mmseg.utils import UserError, build_from_cfg
-from mmseg.utils.registry import check_keys, settings_blamed
+from mmseg.utils.registry import check_keys, config_error_context
 
 from .loading.loader import build_dataloader, build_train_loader
 
@@ -77,7 +77,7 @@ def _build_uda(cfg: dict, default_args: dict | None) -> Dataset:
     # Labels of the target must not reach training, so they are not even opened.
     target = build_dataset(parts['target'], {**(default_args or {}), 'use_labels': False})
     kwargs = {key: parts[key] for key in options if key in parts}
-    with settings_blamed("dataset 'UDADataset' cannot be built with these settings"):
+    with config_error_context("dataset 'UDADataset' cannot be built with these settings"):
         return DATASETS.get('UDADataset')(source=source, target=target, **kwargs)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from mmseg.utils import UserError, did_you_mean, get_root_logger
 from mmseg.utils.ranges import check_range
-from mmseg.utils.registry import check_keys, settings_blamed
+from mmseg.utils.registry import VALUE_ERRORS, check_keys, config_error_context
 
 # where torch has fused optimisers in every version that the project supports
 FUSED_DEVICES = ('cpu', 'cuda')
@@ -36,7 +36,7 @@ def build_optimizer(model: nn.Module, cfg: dict) -> torch.optim.Optimizer:
     if kind not in OPTIMIZERS.module_dict:
         raise UserError(f"unknown optimizer type '{kind}': {did_you_mean(kind, OPTIMIZERS.module_dict)}")
     check_paramwise(cfg.get('paramwise_cfg') or {}, [name for name, _ in model.named_parameters()])
-    with settings_blamed(f'optimizer {dict(cfg)}'):
+    with config_error_context(f'optimizer {dict(cfg)}', VALUE_ERRORS):
         optimizer = mmcv_build_optimizer(model, dict(cfg))
     groups: dict[str, dict] = {}
     for group in optimizer.param_groups:

@@ -6,7 +6,6 @@ from torch.utils.data import DataLoader
 
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.datasets.loading.loader import load_step, unwrap_batch
-from mmseg.utils.registry import settings_blamed
 
 from .failure_dump import refuse_bad_step
 from .finite import FirstBadStep
@@ -41,15 +40,13 @@ def rehearse(runner: IterBasedRunner, loader: DataLoader) -> None:
     weights = on_cpu(model.state_dict())
     state = on_cpu(model.training_state()) if hasattr(model, 'training_state') else None
     runner.data_loader = loader
-    with settings_blamed('the trial of one batch failed: settings of data do not fit together'):
-        batch = load_step(loader, runner.iter)
+    batch = load_step(loader, runner.iter)
     model.train()
     runner.seed_step()
     step = NoUpdate(runner.optimizer_step)
     watch = FirstBadStep()
     try:
-        with (settings_blamed('the trial of one step failed: settings do not fit together'),
-              runner.memory_of_step()):
+        with runner.memory_of_step():
             outputs = model.train_step(unwrap_batch(batch, runner.device), step)
             if 'loss' in outputs:
                 step.run_on_loss(outputs['loss'])

@@ -4,13 +4,18 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, get_type_hints
 
-import torch
 from mmcv.utils import Registry
+from typeguard import CollectionCheckStrategy, ForwardRefPolicy, TypeCheckError, check_type
 
-from .errors import UserError, did_you_mean
+from .errors import ConfigError, did_you_mean
+
+# Libraries that take what they are given and fail at it in their own ways.
+LIBRARIES = frozenset({'mmcv', 'torch', 'torchvision', 'timm', 'kornia'})
+VALUE_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
+ValueError)
 
 
 def accepted_keys(obj: Any) -> set[str] | None:
@@ -40,7 +45,7 @@ def build_from_cfg(cfg: dict, registry: Registry, default_args: dict | None = No
         default_args: arguments used where ``cfg`` has none.
 
     Raises:
-        UserError: no or unknown ``type``, an unknown or a missing key, or values with which it cannot be
+        ConfigError: no or unknown ``type``, an unknown or a missing key, or values with which it cannot be
             built.
     """
     obj = find_type({**(default_args or {}), **cfg} if isinstance(cfg, dict) else cfg, registry)
@@ -48,46 +53,95 @@ def build_from_cfg(cfg: dict, registry: Registry, default_args: dict | None = No
     kwargs.pop('type')
     where = f"{registry.name} '{obj.__name__}'"
     _check_call(obj, kwargs, where)
-    with settings_blamed(f'{where} cannot be built with these settings'):
+    check_types(obj, kwargs, where)
+    errors = VALUE_ERRORS if obj.__module__.split('.')[0] in LIBRARIES else (ValueError,)
+    with config_error_context(f'{where} cannot be built with these settings', errors):
         return obj(**kwargs)
 
 
 @contextlib.contextmanager
-def settings_blamed(what: str) -> Iterator[None]:
-    """Inside the block, what code raises for a value that it cannot use becomes a UserError, which begins
-    with ``what``. MMSEG_TRACEBACK=1 shows where."""
+def config_error_context(what: str, errors: tuple[type[Exception], ...] = (ValueError,)) -> Iterator[None]:
+    """Inside the block, ``errors`` are about values of a config: they become a ConfigError that begins with
+    ``what``.
+    Everything else is a bug, and keeps its traceback.
+
+    Args:
+        errors: what the code inside raises for a value that it cannot use. ValueError by convention; of
+        libraries that
+            do not look at their arguments, VALUE_ERRORS.
+    """
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
-            ValueError) as error:
-        raise UserError(f'{what} ({type(error).__name__}: {error})') from error
+    except errors as error:
+        raise ConfigError(f'{what} ({type(error).__name__}: {error})') from error
+
+
+def check_types(obj: Any, kwargs: Mapping[str, Any], where: str) -> None:
+    """Whether values are of the types that the constructor of ``obj`` is annotated with.
+
+    Raises:
+        ConfigError: one is not; names its key.
+    """
+    hints = _hints(obj)
+    for key, value in kwargs.items():
+        if key not in hints or _fits(value, hints[key]):
+            continue
+        expected = getattr(hints[key], '__name__', None) if isinstance(hints[key], type) else hints[key]
+        raise ConfigError(f"{key} of {where} is {value!r}, expected {str(expected).replace('typing.', '')}")
+
+
+def _hints(obj: Any) -> dict[str, Any]:
+    """Annotations of the keyword arguments, those of bases included to which ``**kwargs`` go."""
+    inits = [c.__init__ for c in obj.__mro__ if '__init__' in vars(c)] if inspect.isclass(obj) else [obj]
+    hints: dict[str, Any] = {}
+    for init in inits:
+        try:
+            own = get_type_hints(init)
+        # names that exist for type checkers alone, or no annotations at all
+        except (NameError, TypeError, AttributeError):
+            own = {}
+        hints = {**own, **hints}
+        if not hasattr(init, '__code__') or not init.__code__.co_flags & inspect.CO_VARKEYWORDS:
+            break
+    hints.pop('return', None)
+    return hints
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """json writes tuples as lists, and a config may have whole numbers for floats."""
+    for candidate in (value, tuple(value)) if isinstance(value, list) else (value,):
+        try:
+            check_type(candidate, hint, collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS,
+                       forward_ref_policy=ForwardRefPolicy.IGNORE)
+            return True
+        except TypeCheckError:
+            continue
+    return False
 
 
 def find_type(cfg: dict, registry: Registry) -> Any:
     """The class or function that ``cfg['type']`` names, or is.
 
     Raises:
-        UserError: no or unknown ``type``; names the nearest one.
+        ConfigError: no or unknown ``type``; names the nearest one.
     """
     if not isinstance(cfg, dict) or 'type' not in cfg:
-        raise UserError(f"config of a {registry.name} must be a dict with the key 'type', got {cfg!r}")
+        raise ConfigError(f"config of a {registry.name} must be a dict with the key 'type', got {cfg!r}")
     kind = cfg['type']
     obj = registry.get(kind) if isinstance(kind, str) else kind
     if obj is None or not callable(obj):
-        raise UserError(f"unknown {registry.name} type '{kind}': "
+        raise ConfigError(f"unknown {registry.name} type '{kind}': "
                         f'{did_you_mean(kind, registry.module_dict)}')
     return obj
 
 
 def check_keys(given: Iterable[str], known: Collection[str], where: str) -> None:
     """Raises:
-        UserError: a key that is not ``known``; names the nearest one.
+        ConfigError: a key that is not ``known``; names the nearest one.
     """
     for key in given:
         if key not in known:
-            raise UserError(f"unknown key '{key}' in {where}: {did_you_mean(key, known)}")
+            raise ConfigError(f"unknown key '{key}' in {where}: {did_you_mean(key, known)}")
 
 
 def _check_call(obj: Any, kwargs: dict, where: str) -> None:
@@ -98,4 +152,4 @@ def _check_call(obj: Any, kwargs: dict, where: str) -> None:
         required = param.default is param.empty and param.kind in (
             param.POSITIONAL_OR_KEYWORD, param.KEYWORD_ONLY)
         if required and param.name not in kwargs:
-            raise UserError(f"key '{param.name}' is missing in {where}")
+            raise ConfigError(f"key '{param.name}' is missing in {where}")

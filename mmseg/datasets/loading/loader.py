@@ -14,7 +14,7 @@ import torch
 from mmcv.parallel import DataContainer, collate
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mmseg.utils import UserError, derive_seed, local_seed
+from mmseg.utils import DataError, UserError, derive_seed, local_seed
 from mmseg.utils.errors import BadFile
 from mmseg.utils.labels import present_classes
 
@@ -181,7 +181,25 @@ def _pinned(value: Any) -> Any:
     return value
 
 
+def _refuse_several_sizes(samples: list) -> None:
+    """Images of a batch lie in one tensor.
+
+    Raises:
+        DataError: they have several sizes.
+    """
+    for key in samples[0] if isinstance(samples[0], Mapping) else ():
+        values = [sample[key] for sample in samples]
+        if not all(isinstance(value, DataContainer) and value.stack for value in values):
+            continue
+        shapes = sorted({tuple(value.data.shape) for value in values})
+        if len(shapes) > 1:
+            raise DataError(f"'{key}' of a batch has several sizes ({shapes[0]} and {shapes[1]}): let the "
+                            f"pipeline end "
+                            'at one size (RandomCrop and Pad), or use data.samples_per_gpu=1')
+
+
 def _collate(samples: list, samples_per_gpu: int) -> Any:
+    _refuse_several_sizes(samples)
     batch = collate(samples, samples_per_gpu=samples_per_gpu)
     return Batch(batch) if isinstance(batch, Mapping) else batch
 

@@ -48,6 +48,7 @@ class DAFormerHead(BaseDecodeHead):
         return params
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        self._check_inputs(inputs)
         size = inputs[self.in_index[0]].shape[2:]
         levels = [self._embed(self.embed_layers[str(i)], inputs[i], size) for i in self.in_index]
         return self.cls_seg(self.fuse(levels, size))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmseg.core.seg import build_pixel_sampler
 from mmseg.utils import ConfigError, UserError
+from mmseg.utils.ranges import check_range
 
 from ..builder import build_loss
 from ..losses.accuracy import accuracy
@@ -57,6 +58,9 @@ class BaseDecodeHead(nn.Module, ABC):
                  sampler: dict | None = None, align_corners: bool = False):
         super().__init__()
         self._init_inputs(in_channels, in_index, input_transform)
+        check_range(channels, 'decode head: channels', 1)
+        check_range(num_classes, 'decode head: num_classes', 1)
+        check_range(dropout_ratio, 'decode head: dropout_ratio', 0, 1)
         check_norm(norm_cfg, channels)
         self.channels, self.num_classes, self.dropout_ratio = channels, num_classes, dropout_ratio
         self.conv_cfg, self.norm_cfg, self.act_cfg = conv_cfg, norm_cfg, act_cfg
@@ -88,9 +92,27 @@ class BaseDecodeHead(nn.Module, ABC):
             raise UserError(f'decode head: in_channels {in_channels} and in_index {in_index} must be single '
                             'numbers without input_transform')
         self.input_transform, self.in_index = input_transform, in_index
+        # of each feature map that is chosen: which one, and its channels
+        self._chosen = tuple(zip(in_index, in_channels)) if several else ((in_index, in_channels),)
         self.in_channels = sum(in_channels) if input_transform == 'resize_concat' else in_channels
 
+    def _check_inputs(self, inputs: Sequence[Tensor]) -> None:
+        """
+        Raises:
+            ConfigError: the encoder has no such feature map, or one of other channels.
+        """
+        found = [x.shape[1] for x in inputs]
+        for index, channels in self._chosen:
+            if not -len(found) <= index < len(found):
+                raise ConfigError(f'decode head: in_index {index}, but the encoder gives {len(found)} '
+                                  f'feature maps')
+            if found[index] != channels:
+                raise ConfigError(f'decode head: in_channels is {channels} for in_index {index}, but the '
+                                  f'encoder gives '
+                                  f'{found[index]} channels there (of {found})')
+
     def _transform_inputs(self, inputs: Sequence[Tensor]) -> Tensor | list[Tensor]:
+        self._check_inputs(inputs)
         if self.input_transform is None:
             return inputs[self.in_index]
         chosen = [inputs[i] for i in self.in_index]

@@ -44,6 +44,7 @@ class SegFormerHead(BaseDecodeHead):
         self.conv_seg.requires_grad_(False)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        self._check_inputs(inputs)
         size = inputs[self.in_index[0]].shape[2:]
         embedded = [self.resize(self.linear_c[str(i)](inputs[i]), size) for i in self.in_index]
         return self.linear_pred(self.dropout(self.linear_fuse(torch.cat(embedded, dim=1))))

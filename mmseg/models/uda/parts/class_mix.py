@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmseg.utils import DataError
 from mmseg.utils.labels import present_classes
 
 
@@ -42,5 +43,14 @@ def _draw_half(classes: Sequence[int], ignore_index: int | None) -> list[int]:
 
 
 def mix(mask: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """M·source + (1 − M)·target; ``mask`` (B 1 H W) is broadcast over channels."""
+    """M·source + (1 − M)·target; ``mask`` (B 1 H W) is broadcast over channels.
+
+    Raises:
+        DataError: source and target differ in height or width.
+    """
+    if source.shape[-2:] != target.shape[-2:]:
+        sizes = ' and '.join(f'{x.shape[-1]}x{x.shape[-2]}' for x in (source, target))
+        raise DataError(f'source and target have crops of {sizes} pixels, which cannot be mixed: give their '
+                        f'pipelines '
+                        'one crop_size')
     return torch.where(mask.bool(), source, target)
