@@ -49,7 +49,9 @@ COUNT, NUMBER = _whole(1), _whole(0)
 
 KINDS: dict[str, Kind] = {
     'model': DICT, 'model.pretrained': _or_none(TEXT), 'data': DICT,
-    'uda': _or_none(DICT), 'optimizer': DICT, 'lr_config': DICT, 'runner': DICT,
+    'uda': _or_none(DICT), 'optimizer': DICT,
+    'optimizer.paramwise_cfg': _or_none(DICT), 'optimizer.paramwise_cfg.custom_keys': _or_none(DICT),
+    'lr_config': DICT, 'runner': DICT,
     'optimizer_config': _or_none(DICT), 'optimizer_config.grad_clip': _or_none(DICT),
     'optimizer_config.cumulative_iters': COUNT, 'amp': _or_none(DICT), 'fp16': _or_none(DICT),
     'tf32': _or_none(SWITCH), 'data.train': DATA_SET, 'data.val': DATA_SET, 'data.test': DATA_SET,
@@ -71,6 +73,8 @@ READ = frozenset({
     'deterministic', 'exp',
     'workflow', 'train_cfg', 'test_cfg', 'gpu_model', 'name_dataset', 'name_architecture', 'name_encoder',
     'name_decoder', 'name_uda', 'name_opt'})
+# those that name a run and change nothing of it
+LABELS = frozenset({'exp', 'gpu_model', 'name', *(key for key in READ if key.startswith('name_'))})
 UNREAD = frozenset({'dist_params', 'use_ddp_wrapper', 'find_unused_parameters', 'gpu_ids', 'gpus', 'device',
 'launcher',
                     'momentum_config', 'git_rev', 'norm_cfg', 'img_norm_cfg', 'crop_size', 'dataset_type',
@@ -102,10 +106,12 @@ def check_top_level(cfg: Mapping) -> None:
     Raises:
         ConfigError: a key that nothing reads is a letter or two away from one that is read.
     """
-    for key in cfg:
+    for key, value in cfg.items():
         if key in READ or key in UNREAD:
             continue
-        near = min(READ, key=lambda known: (edits(str(key), known), known))
+        # what stands under a misspelt key is of the kind of the right one; a variable of another kind is none
+        possible = [known for known in READ - LABELS if known not in KINDS or KINDS[known].holds(value)]
+        near = min(possible, key=lambda known: (edits(str(key), known), known))
         if edits(str(key), near) <= (1 if len(near) <= 5 else 2):
             raise ConfigError(f"unknown key '{key}' in the config: did you mean '{near}'?")
 

@@ -163,7 +163,7 @@ def test_statistics(own):
     data = load_config(own / 'tiny.json').data
     root = own / 'cityscapes'
     files = {path.name: path.read_text() for path in root.glob('*class*.json')}
-    assert len(files) == 3
+    assert len(files) == 4
 
     def check(example: tuple[str, str]) -> None:
         name, text = example

@@ -91,4 +91,4 @@ def test_two_steps(name, streets, pretrained, run_program, tmp_path):
     losses = [value for line in steps for key, value in line.items() if key.endswith('decode.loss_seg')
               or key == 'loss']
     assert len(losses) >= len(steps) and all(0 < loss < 1e3 for loss in losses), steps
-    assert [line['iter'] for line in lines if line.get('mode') == 'val'] == [1]
+    assert [line['iter'] for line in lines if line.get('mode') == 'val'] == [2]

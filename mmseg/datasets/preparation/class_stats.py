@@ -184,9 +184,9 @@ def _read(data_root: str, name: str, kind: type, command: str) -> Any:
         raise UserError(f'the statistics file {path} holds a {type(content).__name__}, expected a '
                         f'{kind.__name__}: delete it and {command}')
     fits, parts = (_is_entry, content) if kind is list else (_is_samples, content.items())
-    wrong = next((part for part in parts if not fits(part)), None)
-    if wrong is not None:
-        raise UserError(f'the statistics file {path} holds {str(wrong)[:80]}, no pixels of classes: '
+    wrong = [part for part in parts if not fits(part)][:1]
+    if wrong:
+        raise UserError(f'the statistics file {path} holds {str(wrong[0])[:80]}, no pixels of classes: '
                         f'delete it and {command}')
     return content
 

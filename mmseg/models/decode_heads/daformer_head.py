@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.utils import UserError
+from mmseg.utils.ranges import check_range
 from mmseg.utils.registry import check_keys
 
 from ..builder import HEADS
@@ -27,16 +28,17 @@ class DAFormerHead(BaseDecodeHead):
         super().__init__(input_transform='multiple_select', **kwargs)
         params = self._checked_params(kwargs.get('decoder_params') or {})
         embed_dims = params['embed_dims']
-        if isinstance(embed_dims, int):
-            embed_dims = [embed_dims] * len(self.in_index)
+        embed_dims = embed_dims if isinstance(embed_dims, Sequence) else [embed_dims] * len(self.in_index)
+        for dim in embed_dims:
+            check_range(dim, "DAFormerHead's decoder_params.embed_dims", 1)
         neck_cfg = params.get('embed_neck_cfg') or params['embed_cfg']
         last = self.in_index[-1]
         self.embed_layers = nn.ModuleDict({
-            str(i): build_layer(channels, dim, align_corners=self.align_corners,
-                                **(neck_cfg if i == last else params['embed_cfg']))
+            str(i): build_layer(channels, dim, neck_cfg if i == last else params['embed_cfg'],
+                                self.align_corners)
             for i, channels, dim in zip(self.in_index, self.in_channels, embed_dims)})
-        self.fuse_layer = build_layer(sum(embed_dims), self.channels, align_corners=self.align_corners,
-                                      **params['fusion_cfg'])
+        self.fuse_layer = build_layer(sum(embed_dims), self.channels, params['fusion_cfg'],
+                                      self.align_corners)
 
     @staticmethod
     def _checked_params(params: dict) -> dict:

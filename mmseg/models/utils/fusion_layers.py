@@ -2,10 +2,13 @@
 of all levels."""
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from torch import nn
 
-from mmseg.utils import UserError, did_you_mean
+from mmseg.utils import ConfigError, did_you_mean
+from mmseg.utils.registry import VALUE_ERRORS, config_error_context
 
 from .aspp import ASPPWrapper
 from .isa import ISALayer
@@ -31,8 +34,9 @@ def _sep_conv(in_channels: int, out_channels: int, align_corners: bool, **cfg) -
 def _aspp(in_channels: int, out_channels: int, align_corners: bool, context_cfg: dict | None = None,
           **cfg) -> nn.Module:
     """``context_cfg`` is the block of a further branch."""
-    context = None if context_cfg is None else build_layer(in_channels, out_channels,
-                                                           align_corners=align_corners, **context_cfg)
+    context = None
+    if context_cfg is not None:
+        context = build_layer(in_channels, out_channels, context_cfg, align_corners)
     return ASPPWrapper(in_channels, out_channels, align_corners=align_corners, context_layer=context, **cfg)
 
 
@@ -54,16 +58,17 @@ LAYERS = dict(id=_identity, mlp=_mlp, conv=_conv, sep_conv=_sep_conv, aspp=_aspp
               rawconv_and_aspp=_rawconv_and_aspp, isa=_isa)
 
 
-def build_layer(in_channels: int, out_channels: int, type: str, align_corners: bool = False,
-                **cfg) -> nn.Module:
-    """One embedding or fusion layer from its config block.
+def build_layer(in_channels: int, out_channels: int, cfg: Mapping, align_corners: bool = False) -> nn.Module:
+    """One embedding or fusion layer from its config block, ``dict(type=…, …)``.
 
     Raises:
-        UserError: ``type`` is not in ``LAYERS``, or a key does not belong to it.
+        ConfigError: ``type`` is not in ``LAYERS``, or the layer cannot be built with the other keys.
     """
-    if type not in LAYERS:
-        raise UserError(f"unknown DAFormerHead layer '{type}': {did_you_mean(type, LAYERS)}")
-    try:
-        return LAYERS[type](in_channels, out_channels, align_corners, **cfg)
-    except TypeError as error:
-        raise UserError(f"DAFormerHead layer '{type}': {error}") from error
+    if not isinstance(cfg, Mapping) or 'type' not in cfg:
+        raise ConfigError(f"a layer of DAFormerHead is {cfg!r}, expected a dict with the key 'type'")
+    settings = dict(cfg)
+    kind = settings.pop('type')
+    if kind not in LAYERS:
+        raise ConfigError(f"unknown DAFormerHead layer '{kind}': {did_you_mean(kind, LAYERS)}")
+    with config_error_context(f"DAFormerHead layer '{kind}'", VALUE_ERRORS):
+        return LAYERS[kind](in_channels, out_channels, align_corners, **settings)
