@@ -55,7 +55,8 @@ def get_rcs_class_probs(data_root: str, temperature: float,
 
 
 def images_with_class(samples: Mapping[int, Sequence[tuple[str, int]]], classes: Iterable[int],
-                      labels: LabelIndex, min_pixels: int, subset: bool = False) -> dict[int, np.ndarray]:
+                      labels: LabelIndex, min_pixels: int, subset: bool = False,
+                      command: str = FALLBACK) -> dict[int, np.ndarray]:
     """Indices of the images that hold more than ``min_pixels`` of each class, int64 (n,).
 
     Args:
@@ -64,6 +65,7 @@ def images_with_class(samples: Mapping[int, Sequence[tuple[str, int]]], classes:
         labels: finds an image by its label's path.
         min_pixels: threshold, in pixels of the label file.
         subset: the data set is a part of what the statistics cover; other images are passed over.
+        command: writes the statistics, for the error.
 
     Raises:
         UserError: a file that is not in the data set; a class without any image above the
@@ -78,7 +80,7 @@ def images_with_class(samples: Mapping[int, Sequence[tuple[str, int]]], classes:
             found_here = labels.find(path)
             if not found_here and not subset:
                 raise UserError(f'the class statistics name {path}, which is not in the data set: they are '
-                                'stale; delete the three *class*.json files and run the converter again')
+                                f'stale; write them again: python {command}')
             indices += found_here
         if not indices:
             raise UserError(f'no image has more than min_pixels={min_pixels} pixels of class {class_id}, so '

@@ -103,7 +103,7 @@ class UDADataset(Dataset):
         samples = read_samples_with_class(folder, command)
         self.samples_with_class = images_with_class(samples, self.rcs_classes, labels,
                                                     self.rcs_min_pixels,
-                                                    source.split is not None or self.excludes)
+                                                    source.split is not None or self.excludes, command)
 
     def get_rare_class_sample(self) -> dict:
         """A pair drawn by rare class sampling."""

@@ -74,6 +74,13 @@ def test_each_key_is_a_panel_and_each_run_a_line():
     assert [line.get_label() for line in second.lines] == ['a'] and second.get_ylabel() == 'y'
 
 
+def test_scores_are_drawn_in_percent():
+    figure = analyze_logs.plot({'a': {'mIoU': {1: 0.25, 2: 0.5}}}, ['mIoU'], window=1, title='')
+    [axes] = figure.axes
+    assert axes.get_ylabel() == 'mIoU (%)'
+    assert axes.lines[0].get_ydata().tolist() == [25.0, 50.0]
+
+
 def test_smoothing_is_the_mean_of_the_last_values():
     values = np.random.RandomState(0).rand(9)
     expected = [values[max(0, i - 3):i + 1].mean() for i in range(9)]

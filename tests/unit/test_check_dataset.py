@@ -102,3 +102,9 @@ def test_pictures_in_training_and_validation_are_told(check, data):
     out = check()
     assert f'{image} (val ACDCDataset) is the same picture as' in out
     assert 'may be stale' in out  # a label map is newer than the statistics
+
+
+def test_there_is_nothing_to_plot_without_sampling(check, data, tmp_path):
+    out = check('--plot', str(tmp_path / 'a.png'), '--options', 'data.train.rare_class_sampling=None')
+    assert 'no plot: this config has no rare class sampling' in out and 'ready for training' in out
+    assert not (tmp_path / 'a.png').exists()

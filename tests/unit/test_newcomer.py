@@ -84,3 +84,22 @@ def test_a_model_shows_its_result(adapts, tmp_path):
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / 'a.png')), picture)
     with pytest.raises(UserError, match='does not exist'):
         model.show_result(str(tmp_path / 'gone.png'), seg)
+
+
+def test_the_readme_leads_from_generated_streets_to_a_training():
+    """The commands stand in one block in the order in which they work; the converter comes before the
+    training."""
+    text = (ROOT / 'README.md').read_text()
+    [block] = [part for part in text.split('\n\n') if 'make_synthetic_streets.py data/streets' in part]
+    programs = re.findall(r'python (\S+)', block)
+    assert programs == ['tools/make_synthetic_streets.py', 'tools/convert_datasets/cityscapes.py',
+                        'run_experiments.py']
+    config = re.search(r'--config (\S+)', block)[1]
+    assert load_config(ROOT / config).data.train.source.data_root.rstrip('/') == 'data/streets/cityscapes'
+
+
+def test_the_table_of_downloads_names_what_the_programs_ask_for():
+    table = (ROOT / 'docs/datasets.md').read_text()
+    program = (ROOT / 'tools/make_adverse.py').read_text()
+    for archive in re.findall(r'\b(?:disparity|camera)_\w+\.zip', program):
+        assert f'`{archive}`' in table
