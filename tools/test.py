@@ -23,9 +23,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg.apis.calibration import METRICS, as_json, measure_calibration, plot_calibration, target_of
 from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of
 from mmseg.apis.submission import make_submission
 from mmseg.checkpoint.weights import TEACHER_PREFIX
+from mmseg.core.evaluation.calibration import Calibration
 from mmseg.datasets import build_dataset, leaf_configs
 from mmseg.datasets.loading.size_groups import build_test_loader
 from mmseg.datasets.submission import BENCHMARKS
@@ -51,7 +53,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config', help='config file of the training run or of the network')
     parser.add_argument('checkpoint', help='weights, a .pth file')
-    parser.add_argument('--eval', nargs='+', metavar='METRIC', help='mIoU (default), mDice, mFscore')
+    parser.add_argument('--eval', nargs='+', metavar='METRIC', help='mIoU (default), mDice, mFscore; '
+                                                                    'calibration and entropy: how far the '
+                                                                    'probabilities '
+                        'can be trusted, with a plot')
     parser.add_argument('--show', action='store_true', help='show each picture in a window')
     parser.add_argument('--show-dir', metavar='DIR', help='write pictures of the predictions there')
     parser.add_argument('--opacity', type=float, default=0.5,
@@ -130,6 +135,11 @@ def eval_options(args: argparse.Namespace) -> dict[str, Any]:
             raise UserError(f"unknown --eval-options key '{key}': known are {', '.join(EVAL_OPTIONS)}")
     folder = options.get('imgfile_prefix', os.path.join(result_dir(args), 'format_results'))
     return {'format_dir': str(folder), 'to_label_id': bool(options.get('to_label_id', True))}
+
+
+def score_metrics(args: argparse.Namespace) -> list[str]:
+    """The metrics of the class maps; calibration and entropy are of the probabilities."""
+    return [metric for metric in args.eval or () if metric not in METRICS] or ['mIoU']
 
 
 def result_dir(args: argparse.Namespace) -> str:
@@ -221,25 +231,44 @@ def pairing_note(cfg: Config) -> str | None:
     return f'training: source images of the scenes of the target {"left out" if excluded else "kept"}'
 
 
-def report(outcome: TestOutcome, dataset, cfg: Config, args: argparse.Namespace) -> None:
+def print_calibration(meter: Calibration) -> None:
+    scores = meter.scores()
+    for name, text in (('ECE', 'expected calibration error'), ('wrong_certain', f'wrong with H < '
+                                                                                f'{meter.certain:g}'),
+                       ('right_undecided', f'right with H >= {meter.undecided:g}'), ('AUROC', 'AUROC of H '
+                                                                                              'for errors')):
+        print(f'{text}: {100 * scores[name]:.2f} %')
+    print(f"mean entropy: {scores['entropy']:.4f} nats; negative log-likelihood: {scores['NLL']:.4f} nats")
+
+
+def report(outcome: TestOutcome, dataset, cfg: Config, args: argparse.Namespace,
+           meter: Calibration | None = None) -> None:
     """Print the scores and write them to a file; the last line is the main score."""
-    scores = dataset.evaluate(outcome.matrix, metric=args.eval or ['mIoU'])
+    scores = dataset.evaluate(outcome.matrix, metric=score_metrics(args))
     further = further_means(outcome.matrix, outcome.groups, class_subsets(cfg))
     for name, value in further.items():
         print(f'{name}: {100 * value:.2f} %')
     note = pairing_note(cfg)
     if note:
         print(note)
+    if meter is not None:
+        print_calibration(meter)
     result = {
         'config': args.config, 'note': note, 'checkpoint': args.checkpoint, 'teacher': args.teacher,
         'test_set': args.test_set, 'aug_test': args.aug_test, 'inference_mode': args.inference_mode,
         'options': args.options, 'images': len(dataset), 'classes': list(dataset.CLASSES),
         'scores': {k: None if math.isnan(v) else v for k, v in {**scores, **further}.items()},
         'confusion_matrix': outcome.matrix.matrix.tolist()}
+    if meter is not None:
+        result['calibration'] = as_json(meter, list(dataset.CLASSES))
     name = f'eval_{Path(args.checkpoint).stem}_{time.strftime("%Y%m%d_%H%M%S")}.json'
     path = unused_path(os.path.join(result_dir(args), name))
     write_json(path, result)
     print(f'scores written to {path}')
+    if meter is not None:
+        picture = Path(path).with_suffix('.png')
+        write_bytes(picture, plot_calibration(meter, target_of(cfg)))
+        print(f'entropies and calibration drawn in {picture}')
     for name, value in scores.items():
         if name.startswith('m') and name not in ('mAcc', 'mPrecision', 'mRecall') and '.' not in name:
             print(f'{name}: {100 * value:.2f} %')
@@ -273,6 +302,8 @@ def main(argv: list[str] | None = None) -> None:
     outcome = run_test(model, loader, device, evaluate=evaluate, out_dir=args.show_dir,
                        opacity=args.opacity, keep_predictions=bool(args.out), show=args.show,
                        amp=args.amp, **formatting)
+    asked = evaluate and set(args.eval or ()) & set(METRICS)
+    meter = measure_calibration(model, loader, device) if asked else None
     predictions = gathered_predictions(outcome) if args.out else None
     if world()[0] != 0:
         return
@@ -282,7 +313,7 @@ def main(argv: list[str] | None = None) -> None:
     for folder in filter(None, (args.show_dir, formatting.get('format_dir'))):
         print(f'{len(loader.dataset)} files written to {folder}')
     if evaluate:
-        report(outcome, loader.dataset, cfg, args)
+        report(outcome, loader.dataset, cfg, args, meter)
 
 
 if __name__ == '__main__':
