@@ -12,7 +12,7 @@ from mmcv.parallel import collate
 from torch import nn
 
 from mmseg.checkpoint.weights import load_file, load_segmentor_weights
-from mmseg.core.evaluation import get_classes, get_palette
+from mmseg.core.evaluation import generated_palette, get_classes, get_palette
 from mmseg.core.visualization import Palette, draw_overlay, read_image
 from mmseg.datasets.builder import leaf_configs
 from mmseg.datasets.loading.loader import unwrap_batch
@@ -99,9 +99,7 @@ def classes_and_palette(meta: Mapping[str, Any], cfg: Mapping[str, Any],
             get_root_logger().warning(f'the checkpoint does not name its classes: taking those of {name}')
             return list(classes or known), colours
     get_root_logger().warning(f'the checkpoint does not name its classes: numbering {num_classes}')
-    rng = np.random.default_rng(0)
-    colours = rng.integers(0, 256, (num_classes, 3)).tolist()
-    return list(classes or map(str, range(num_classes))), colours
+    return list(classes or map(str, range(num_classes))), generated_palette(num_classes)
 
 
 class LoadImage:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset
 
+from mmseg.core.evaluation import generated_palette
 from mmseg.utils import UserError, did_you_mean
 from mmseg.utils.reading import read_lines, without_repeats
 
@@ -43,7 +44,7 @@ class CustomDataset(Evaluated, Dataset):
         reduce_zero_label: 0 becomes 255 and every other label one less.
         classes: names of the classes used, a subset of CLASSES in any order, or a text file with
             one per line; labels are renumbered accordingly and other classes ignored.
-        palette: RGB colours of the classes.
+        palette: RGB colours of the classes; None makes some where the data set has none.
         use_labels: False leaves the labels unopened in training too (an adaptation target).
         cache: folder that tools/cache_dataset.py filled; images and labels come from there, decoded and
             resized. Or dict(dir=..., missing='decode'): read the source files where the cache has
@@ -171,7 +172,7 @@ class CustomDataset(Evaluated, Dataset):
                                    for old, name in enumerate(known)})
             if palette is None and colours:
                 colours = [colours[known.index(name)] for name in classes]
-        self.CLASSES, self.PALETTE = tuple(classes), colours
+        self.CLASSES, self.PALETTE = tuple(classes), colours or generated_palette(len(classes))
 
     # ---- items ----
 

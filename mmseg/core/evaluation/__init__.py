@@ -2,6 +2,7 @@ from .class_names import (
     SYNTHIA_SUBSETS,
     cityscapes_classes,
     cityscapes_palette,
+    generated_palette,
     get_classes,
     get_palette,
 )
@@ -19,8 +20,8 @@ from .scores import areas_to_metrics, mean_over
 
 __all__ = [
     'SYNTHIA_SUBSETS', 'ConfusionMatrix', 'areas_to_metrics', 'cityscapes_classes', 'cityscapes_palette',
-    'eval_metrics', 'get_classes', 'get_palette', 'intersect_and_union', 'mean_dice', 'mean_fscore',
-    'mean_iou', 'mean_over', 'remap_label', 'total_intersect_and_union',
+    'eval_metrics', 'generated_palette', 'get_classes', 'get_palette', 'intersect_and_union', 'mean_dice',
+    'mean_fscore', 'mean_iou', 'mean_over', 'remap_label', 'total_intersect_and_union',
 ]
 
 

@@ -1,6 +1,9 @@
 """Names and colours of the classes of each data set."""
 from __future__ import annotations
 
+import colorsys
+import math
+
 from mmseg.utils import UserError, did_you_mean
 
 _CITYSCAPES = {
@@ -57,6 +60,21 @@ def get_palette(dataset: str) -> list[list[int]]:
         UserError: unknown data set.
     """
     return [list(colour) for colour in _lookup(dataset).values()]
+
+
+def generated_palette(count: int) -> list[list[int]]:
+    """RGB colours (0 ... 255) for classes that have none: the same ones every time, each another, none black.
+
+    Hues go round in steps of the golden ratio, so neighbouring ids differ; saturation and value change after
+    each dozen.
+    """
+    colours = []
+    for number in range(count):
+        hue = number * (math.sqrt(5) - 1) / 2 % 1
+        tone = number // 12
+        saturation, value = (0.85, 0.55, 0.7)[tone % 3], (0.95, 0.7, 0.5)[tone // 3 % 3]
+        colours.append([round(255 * part) for part in colorsys.hsv_to_rgb(hue, saturation, value)])
+    return colours
 
 
 def cityscapes_classes() -> list[str]:

@@ -17,9 +17,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmseg.checkpoint.weights import load_pretrained
+from mmseg.utils import DataError
 
 from ..builder import BACKBONES
 from .mit_weights import own_mit_names
+
+# Pixels: the first stage's map, of stride 4, is reduced by convolutions of side 8.
+SMALLEST = 4 * (8 - 1) + 1
 
 # Of the blocks and of the norm that ends a stage; all other norms use PyTorch's 1e-5.
 BLOCK_NORM_EPS = 1e-6
@@ -198,7 +202,15 @@ class MixVisionTransformer(nn.Module):
         return tokens_to_image(getattr(self, f'norm{i + 1}')(x), height, width)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Image (B 3 H W) → features of the four stages, (B C_i H/2^(i+2) W/2^(i+2))."""
+        """Image (B 3 H W) → features of the four stages, (B C_i H/2^(i+2) W/2^(i+2)).
+
+        Raises:
+            DataError: a side of the image has fewer than SMALLEST pixels.
+        """
+        if min(x.shape[2:]) < SMALLEST:
+            raise DataError(f'an image of {x.shape[3]}x{x.shape[2]} pixels is too small for a MiT encoder, '
+                            f'whose '
+                            f'smallest side is {SMALLEST} pixels: resize or pad it')
         features = []
         for i in range(4):
             x = self._run_stage(i, x)

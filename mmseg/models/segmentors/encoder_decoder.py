@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.core import visualization
+from mmseg.core.evaluation import generated_palette
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.utils import UserError
 from mmseg.utils.registry import check_keys
@@ -172,11 +173,12 @@ class EncoderDecoder(nn.Module):
         Args:
             img: an image (H W 3) or its file.
             result: what ``inference_segmentor`` gives, a list of one class map (H W), or the map.
-            palette: RGB colours; None takes the network's PALETTE (of ``init_segmentor``).
+            palette: RGB colours; None takes the network's PALETTE (of ``init_segmentor``), or made ones.
         """
         settings.pop('wait_time', None)
         seg = result[0] if isinstance(result, (list, tuple)) else result
-        return visualization.show_result(img, seg, self.PALETTE if palette is None else palette, **settings)
+        own = getattr(self, 'PALETTE', None) or generated_palette(self.num_classes)
+        return visualization.show_result(img, seg, own if palette is None else palette, **settings)
 
     def forward_dummy(self, img: Tensor) -> Tensor:
         return self.encode_decode(img, None)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmseg.utils import ConfigError
+from mmseg.utils import ConfigError, DataError
 from mmseg.utils.ranges import check_range
 from mmseg.utils.registry import check_keys
 
@@ -69,7 +69,7 @@ class StrongAugmentation:
         return cls(jitter, random.random() if blur else 0.0, jitter_threshold, strength)
 
     def __call__(self, images: Tensor, img_metas: Sequence[dict]) -> Tensor:
-        """Normalised images (B 3 H W) → augmented ones; normalised as ``img_metas`` says."""
+        """Normalised images (B C H W) → augmented ones; normalised as ``img_metas`` says."""
         jitters, blurs = self.jitter > self.jitter_threshold, self.blur > 0.5
         if not (jitters or blurs):
             return images
@@ -79,16 +79,34 @@ class StrongAugmentation:
     def _augment(self, image: Tensor, meta: dict, jitters: bool, blurs: bool) -> Tensor:
         if jitters:
             mean, std = normalisation(meta, image.device)
-            image = (color_jitter(image * std + mean, self.strength) - mean) / std
+            image = (jitter_bands(image * std + mean, self.strength) - mean) / std
         return gaussian_blur(image, np.random.uniform(0.15, 1.15)) if blurs else image
 
 
 def normalisation(img_meta: dict, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of an image in [0, 1], each (1 3 1 1), from its meta data."""
+    """Mean and standard deviation of an image in [0, 1], each (1 C 1 1), from its meta data."""
     config = img_meta['img_norm_cfg']
     both = torch.from_numpy(np.array([config['mean'], config['std']], dtype=np.float32) / 255.0)
-    mean, std = both.view(2, 1, 3, 1, 1).to(device, non_blocking=True)
+    mean, std = both.view(2, 1, -1, 1, 1).to(device, non_blocking=True)
     return mean, std
+
+
+def jitter_bands(image: Tensor, strength: float | dict) -> Tensor:
+    """``color_jitter`` of an image (1 C H W) in [0, 1]: of its first three bands, which are colours; of a
+    grey
+    image as of one with three equal bands. Further bands (near infrared, depth) stay as they are.
+
+    Raises:
+        DataError: the image has two bands.
+    """
+    bands = image.shape[1]
+    if bands == 1:
+        return color_jitter(image.expand(-1, 3, -1, -1), strength)[:, :1]
+    if bands == 2:
+        raise DataError('colour jitter needs images of 1, 3 or more bands, and these have 2: set '
+                        'uda.color_jitter_probability=1, which leaves it out')
+    jittered = color_jitter(image[:, :3], strength)
+    return jittered if bands == 3 else torch.cat([jittered, image[:, 3:]], dim=1)
 
 
 def color_jitter(image: Tensor, strength: float | dict) -> Tensor:
