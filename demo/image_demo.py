@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from mmseg.core.evaluation import get_palette
 from mmseg.core.visualization import Palette, draw_overlay, save_overlay
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config_trust import warn_of_code
-from mmseg.utils.files import unused_path
+from mmseg.utils.files import output_names, unused_path
 
 IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
@@ -73,10 +74,25 @@ def default_output(path: Path, kind: str) -> str:
 
 
 def segment_images(model: nn.Module, images: list[Path], outputs: list[Path], palette: Palette,
-                   opacity: float) -> None:
+                   opacity: float) -> list[str]:
+    """Write an overlay of each image; the reasons why images of a folder were passed over."""
+    reasons: list[str] = []
     for image, output in zip(tqdm(images, unit='img', disable=len(images) == 1), outputs):
-        save_overlay(str(image), inference_segmentor(model, str(image))[0], palette, opacity,
-                     str(output))
+        try:
+            save_overlay(str(image), inference_segmentor(model, str(image))[0], palette, opacity, str(output))
+        except UserError as error:
+            if len(images) == 1:
+                raise
+            reasons.append(str(error))
+            tqdm.write(f'passed over: {error}', file=sys.stderr)
+    return reasons
+
+
+def refuse_existing(outputs: list[Path]) -> None:
+    """Nothing that is there is overwritten."""
+    for output in outputs:
+        if output.exists():
+            raise UserError(f"'{output}' exists and would be overwritten: name another --out")
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -105,11 +121,18 @@ def frames_of(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
         there, frame = capture.read()
 
 
+def outputs_for(source: Path, kind: str, output: Path) -> tuple[list[Path], list[Path]]:
+    """The images of a source and the files for their overlays."""
+    if kind == 'image':
+        return [source], [output / source.name if output.is_dir() else output]
+    images = images_in(source)
+    names = output_names([image.relative_to(source) for image in images], '.png')
+    return images, [output / name for name in names]
+
+
 def segment_video(model: nn.Module, video: Path, output: Path, palette: Palette,
                   opacity: float) -> None:
     """Write the overlay of every frame; an interrupted run leaves no half-written video behind."""
-    if output.exists() and output.samefile(video):
-        raise UserError(f"'{output}' is the video itself and would be overwritten: name another")
     partial = output.with_name(f'.{output.stem}.part{output.suffix}')
     output.parent.mkdir(parents=True, exist_ok=True)
     writer = None
@@ -150,16 +173,19 @@ def main(argv: list[str] | None = None) -> None:
                            TEACHER_PREFIX if args.teacher else 'auto')
     palette = palette or model.PALETTE
     output = Path(args.out or default_output(source, kind))
+    passed_over: list[str] = []
     if kind == 'video':
+        refuse_existing([output])
         segment_video(model, source, output, palette, args.opacity)
-    elif kind == 'image':
-        output = output / source.name if output.is_dir() else output
-        segment_images(model, [source], [output], palette, args.opacity)
     else:
-        images = images_in(source)
-        outputs = [(output / p.relative_to(source)).with_suffix('.png') for p in images]
-        segment_images(model, images, outputs, palette, args.opacity)
+        images, outputs = outputs_for(source, kind, output)
+        refuse_existing(outputs)
+        passed_over = segment_images(model, images, outputs, palette, args.opacity)
+        output = outputs[0] if kind == 'image' else output
     print(f'overlay written to {output}')
+    if passed_over:
+        raise UserError(f'{len(passed_over)} of {len(images)} images were passed over; the first: '
+                        f'{passed_over[0]}')
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ import os
 import os.path as osp
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.utils.data import Dataset
 
 from mmseg.core.evaluation import generated_palette
 from mmseg.utils import UserError, did_you_mean
+from mmseg.utils.files import output_names
 from mmseg.utils.reading import read_lines, without_repeats
 
 from .builder import DATASETS
@@ -268,9 +270,16 @@ class CustomDataset(Evaluated, Dataset):
 
     # ---- submission ----
 
+    @cached_property
+    def prediction_names(self) -> list[str]:
+        """The file of each image's prediction; no two images have the same."""
+        return output_names([info['filename'] for info in self.img_infos], '.png', flat=True)
+
     def format_results(self, results: Iterable[np.ndarray], imgfile_prefix: str, to_label_id: bool = True,
                        indices: Iterable[int] | None = None) -> list[str]:
-        """Write predictions as PNG files named like their images.
+        """Write predictions as PNG files named like their images: in one folder, as benchmark servers want
+        them,
+        or in sub-folders where two images have the same name.
 
         Args:
             results: predicted label maps (H W), train ids.
@@ -281,11 +290,10 @@ class CustomDataset(Evaluated, Dataset):
         Returns:
             The paths written.
         """
-        os.makedirs(imgfile_prefix, exist_ok=True)
         paths = []
         for index, result in zip(range(len(self)) if indices is None else indices, results):
-            name = osp.splitext(osp.basename(self.img_infos[index]['filename']))[0]
-            paths.append(osp.join(imgfile_prefix, f'{name}.png'))
+            paths.append(osp.join(imgfile_prefix, self.prediction_names[index]))
+            os.makedirs(osp.dirname(paths[-1]), exist_ok=True)
             self.write_result(np.asarray(result).astype(np.uint8), paths[-1], to_label_id)
         return paths
 

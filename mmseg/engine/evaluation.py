@@ -24,6 +24,7 @@ from mmseg.core.visualization import (
 )
 from mmseg.datasets.loading.size_groups import sized_batches
 from mmseg.utils.distributed import world
+from mmseg.utils.files import output_names
 from mmseg.utils.memory import return_freed_memory
 
 from .class_maps import class_maps, reduced_precision
@@ -117,6 +118,7 @@ def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | s
     """
     dataset, model = data_loader.dataset, unwrapped(model)
     outcome = TestOutcome(predictions=[] if keep_predictions else None)
+    names = _lossless_names(dataset) if opacity == 1 else None
     with (evaluating(model), reduced_precision(model, device, amp),
           ThreadPoolExecutor(1) as executor):
         score = _Score(dataset, executor, data_loader) if evaluate else None
@@ -130,10 +132,10 @@ def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | s
             if keep_predictions:
                 outcome.predictions.append(seg)
             if format_dir:
-                outcome.files += dataset.format_results([seg], format_dir, to_label_id,
-                                                        indices=[index])
+                outcome.files += dataset.format_results([seg], format_dir, to_label_id, indices=[index])
             if out_dir or show:
-                outcome.files += _picture(meta, seg, dataset.PALETTE, opacity, out_dir, show)
+                name = names[index] if names else _name_of(meta)
+                outcome.files += _picture(meta, seg, dataset.PALETTE, opacity, out_dir, show, name)
     if score:
         outcome.matrix, outcome.groups = score.total(device)
     return outcome
@@ -147,9 +149,8 @@ def on_host(seg: np.ndarray | torch.Tensor, num_classes: int) -> np.ndarray:
 
 
 def _picture(meta: dict, seg: np.ndarray, palette: Palette, opacity: float, out_dir: str | None,
-             show: bool) -> list[str]:
+             show: bool, name: str) -> list[str]:
     """Write and show one prediction; the paths of what was written."""
-    name = _name_of(meta)
     if show:
         show_image(draw_overlay(read_image(meta['filename']), seg, palette, opacity), name)
     if not out_dir:
@@ -157,6 +158,14 @@ def _picture(meta: dict, seg: np.ndarray, palette: Palette, opacity: float, out_
     out_file = os.path.join(out_dir, name)
     save_overlay(meta['filename'], seg, palette, opacity, out_file)
     return [out_file]
+
+
+def _lossless_names(dataset) -> list[str] | None:
+    """Of pictures of the classes' colours alone, which a lossy format would mix; None for a data set that
+    does
+    not tell its files."""
+    infos = getattr(dataset, 'img_infos', None)
+    return infos and output_names([info['filename'] for info in infos], '.png')
 
 
 def _name_of(meta: dict) -> str:

@@ -7,7 +7,8 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -97,6 +98,30 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     if not done:
         raise UserError(f"cannot write the image '{path}': use a file name that ends in .png or .jpg")
     write_bytes(path, encoded.tobytes())
+
+
+def output_names(names: Iterable[str | os.PathLike], suffix: str, flat: bool = False) -> list[str]:
+    """A name for the output of each input, none of them twice: the input's with its sub-folders and
+    ``suffix``
+    in the place of its own. Inputs that differ in their suffix alone keep it (x.jpg.png and x.png.png).
+
+    Args:
+        names: of the inputs, relative to one folder.
+        flat: without sub-folders, as benchmark servers want it, if no two names are the same then.
+
+    Raises:
+        UserError: two inputs would be written to one file all the same.
+    """
+    paths = [Path(os.path.normpath(name)) for name in names]
+    if flat and len({path.stem for path in paths}) == len(paths):
+        paths = [Path(path.name) for path in paths]
+    stems = Counter(path.with_suffix('') for path in paths)
+    found = [f'{path}{suffix}' if stems[path.with_suffix('')] > 1 else str(path.with_suffix(suffix))
+             for path in paths]
+    [(first, most)] = Counter(found).most_common(1) or [('', 0)]
+    if most > 1:
+        raise UserError(f"two inputs would be written to '{first}': rename one of them")
+    return found
 
 
 def unused_path(path: str | os.PathLike) -> str:
