@@ -16,10 +16,12 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -29,16 +31,18 @@ from mmseg.apis.submission import make_submission
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.evaluation.calibration import Calibration
 from mmseg.datasets import build_dataset, leaf_configs
+from mmseg.datasets.loading.loader import Loader, worker_deaths_told
 from mmseg.datasets.loading.size_groups import build_test_loader
 from mmseg.datasets.submission import BENCHMARKS
 from mmseg.engine.class_maps import PRECISIONS, reduced_precision
-from mmseg.engine.evaluation import TestOutcome, gathered_predictions, run_test
+from mmseg.engine.evaluation import TestOutcome, device_of, gathered_predictions, run_test
 from mmseg.engine.hooks.eval_hook import class_subsets, further_means
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.config_trust import PROJECT, warn_of_code
-from mmseg.utils.distributed import LAUNCHERS, join_processes, world
+from mmseg.utils.distributed import LAUNCHERS, world
 from mmseg.utils.files import unused_path, write_bytes, write_json
+from mmseg.utils.peers import joined
 
 if TYPE_CHECKING:
     from mmseg.utils.config import Config
@@ -274,22 +278,23 @@ def report(outcome: TestOutcome, dataset, cfg: Config, args: argparse.Namespace,
             print(f'{name}: {100 * value:.2f} %')
 
 
-@one_line_errors
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    formatting = eval_options(args) if args.format_only else {}
+def prepared(args: argparse.Namespace, local_rank: int | None) -> tuple[Config, nn.Module, Loader]:
+    """(config, network on its device, loader of what it is tested on)."""
     warn_of_code(args.config, args.trust)
     cfg = load_config(args.config, parse_options(args.options))
     adapt_config(cfg, args)
-    local_rank = join_processes(args.launcher)
     distributed_gpu = local_rank is not None and torch.cuda.is_available()
     device = choose_device(f'cuda:{local_rank}' if distributed_gpu else args.device)
     if device.type == 'cuda':
         torch.cuda.set_device(device)
     torch.backends.cudnn.benchmark = bool(cfg.get('cudnn_benchmark'))
-
     model = init_segmentor(cfg, args.checkpoint, device, TEACHER_PREFIX if args.teacher else 'auto')
-    loader = build_loader(cfg, args)
+    return cfg, model, build_loader(cfg, args)
+
+
+def run(cfg: Config, model: nn.Module, loader: Loader, args: argparse.Namespace, formatting: dict) -> None:
+    """Write and print what the arguments ask for."""
+    device = device_of(model)
     refuse_data_folders(loader.dataset, args.show_dir, formatting.get('format_dir'))
     if args.submission:
         path = unused_path(os.path.join(result_dir(args), f'submission_{args.submission}.zip'))
@@ -314,6 +319,16 @@ def main(argv: list[str] | None = None) -> None:
         print(f'{len(loader.dataset)} files written to {folder}')
     if evaluate:
         report(outcome, loader.dataset, cfg, args, meter)
+
+
+@one_line_errors
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    formatting = eval_options(args) if args.format_only else {}
+    with joined(args.launcher) as local_rank:
+        cfg, model, loader = prepared(args, local_rank)
+        with closing(loader), worker_deaths_told():
+            run(cfg, model, loader, args, formatting)
 
 
 if __name__ == '__main__':

@@ -25,7 +25,7 @@ from mmseg.apis.inference import choose_device
 from mmseg.apis.train import check_settings, train_segmentor
 from mmseg.checkpoint.files import newest_checkpoint
 from mmseg.datasets import build_train_dataset
-from mmseg.datasets.preparation.inspection import quick_errors
+from mmseg.datasets.preparation.inspection import quick_errors, validation_faults
 from mmseg.experiments.runs import held
 from mmseg.models.builder import build_train_model
 from mmseg.utils import ArgumentParser, UserError, get_root_logger, one_line_errors
@@ -110,6 +110,8 @@ def check_data(cfg: Config, validates: bool) -> None:
     if faults:
         others = f' (faults in the data: {len(faults)}; tools/check_dataset.py tells them all)'
         raise UserError(faults[0] + others * (len(faults) > 1))
+    for line in validation_faults(Config(dict(data=parts))) if validates else ():
+        get_root_logger().warning(f'an evaluation will end the training: {line}')
 
 
 def check_classes(dataset: Dataset, num_classes: int) -> None:

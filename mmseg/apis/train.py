@@ -26,7 +26,7 @@ from mmseg.engine.hooks import (
 from mmseg.engine.hooks.eval_hook import EvalHook, class_subsets
 from mmseg.engine.optimizer import build_optimizer
 from mmseg.engine.precision import grad_scaler, prepare_networks, set_tf32
-from mmseg.engine.rehearsal import rehearse
+from mmseg.engine.rehearsal import rehearse, rehearse_evaluations
 from mmseg.engine.runner import IterBasedRunner
 from mmseg.engine.settings import DEFAULT_LOG_INTERVAL, build_logger_hooks, build_lr_hook, check_settings
 from mmseg.models.uda import UDADecorator
@@ -83,6 +83,7 @@ def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool 
                                 world_size, runner.iter, runner.max_iters, data.get('bad_image', 'stop'))
     with loaders_closed(runner, loader):
         if rehearsal:
+            rehearse_evaluations(runner)
             rehearse(runner, loader)
         runner.run(loader, cfg.get('workflow'))
     return model

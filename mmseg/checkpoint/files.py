@@ -15,6 +15,8 @@ from mmseg.utils.files import left_behind, temporary_file
 from .safe_load import damaged, read_pickled, refuse_inflated
 from .validate import checked_meta
 
+# of the meta data: the step after which an evaluation failed, which the resumed run makes up for
+EVALUATION_DUE = 'evaluation_due'
 STEP_NAME = re.compile(r'iter_(\d+)\.pth')
 
 

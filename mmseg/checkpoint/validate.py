@@ -16,7 +16,7 @@ from torch import Tensor
 from mmseg.utils.errors import CheckpointError
 
 MOST_STEPS = 2 ** 53  # whole numbers up to here are the same as floats, in json and in tensors
-COUNTERS = ('replaced_samples', 'skipped_steps')
+COUNTERS = ('replaced_samples', 'skipped_steps', 'evaluation_due')
 
 
 def is_count(value: Any) -> bool:

@@ -93,25 +93,25 @@ def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | s
              evaluate: bool = True, out_dir: str | None = None, opacity: float = 0.5,
              format_dir: str | None = None, to_label_id: bool = True,
              keep_predictions: bool = False, show: bool = False,
-             progress: bool = True, amp: str | None = None) -> TestOutcome:
+             progress: bool = True, amp: str | None = None,
+             alone: contextlib.AbstractContextManager | None = None) -> TestOutcome:
     """Test a network; what is kept of a prediction is its share of the confusion matrix.
 
     If torch.distributed is running, each rank tests its share of the images and the matrices are
     summed, so every rank returns that of the whole set.
 
     Args:
-        model: the network, or a UDA method around it, on ``device``; its mode is restored.
+        model, device: the network, or a UDA method around it, and where it is; its mode is restored.
         data_loader: of a data set in test mode, in order.
-        device: where the network is.
         evaluate: compare with the data set's labels.
         out_dir: write pictures of the predictions there, under the images' names.
         opacity: of the predictions' colours in the pictures, 0 ... 1.
         format_dir: write the predictions as PNGs there, as the data set's benchmark wants them.
         to_label_id: in those PNGs, use the ids of the benchmark in place of train ids.
         keep_predictions: return the predictions, uint8 if there are at most 256 classes.
-        show: show each picture in a window.
-        progress: show a bar with the time left.
+        show, progress: show each picture in a window; a bar with the time left.
         amp: 'bfloat16' or 'float16' runs the network in that precision; None in float32.
+        alone: entered for this rank's share, before the matrices are summed; see ``failing_together``.
 
     Raises:
         UserError: labels that do not fit, or files that cannot be read or written.
@@ -119,7 +119,7 @@ def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | s
     dataset, model = data_loader.dataset, unwrapped(model)
     outcome = TestOutcome(predictions=[] if keep_predictions else None)
     names = _lossless_names(dataset) if opacity == 1 else None
-    with (evaluating(model), reduced_precision(model, device, amp),
+    with (alone or contextlib.nullcontext(), evaluating(model), reduced_precision(model, device, amp),
           ThreadPoolExecutor(1) as executor):
         score = _Score(dataset, executor, data_loader) if evaluate else None
         for index, meta, seg in predict(model, data_loader, device, progress):

@@ -4,11 +4,16 @@ from __future__ import annotations
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mmseg.core.evaluation import ConfusionMatrix
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.datasets.loading.loader import load_step, unwrap_batch
+from mmseg.datasets.loading.size_groups import build_test_loader, sized_batches
 
+from .class_maps import class_maps
+from .evaluation import evaluating, unwrapped
 from .failure_dump import refuse_bad_step
 from .finite import FirstBadStep
+from .hooks.eval_hook import EvalHook
 from .runner import IterBasedRunner, on_cpu
 
 
@@ -20,6 +25,20 @@ class NoUpdate(OptimizerStep):
 
     def finish(self) -> dict[str, Tensor]:
         return {}
+
+
+def rehearse_evaluations(runner: IterBasedRunner) -> None:
+    """Test the first image of each evaluation set, so that what stops an evaluation is known before the first
+    step.
+
+    Raises:
+        UserError: an image or a label that cannot be used, or that does not fit the network.
+    """
+    for dataset in [hook.dataloader.dataset for hook in runner.hooks if isinstance(hook, EvalHook)]:
+        [index, *_], data = next(sized_batches(build_test_loader(dataset, 1, 0, dist=False), runner.device))
+        with evaluating(runner.model):
+            [seg] = class_maps(unwrapped(runner.model), **data)
+        ConfusionMatrix(len(dataset.CLASSES), dataset.ignore_index).update(seg, dataset.get_gt_seg_map(index))
 
 
 def rehearse(runner: IterBasedRunner, loader: DataLoader) -> None:

@@ -13,7 +13,7 @@ from mmcv.runner import BaseRunner
 from torch import distributed
 from torch.utils.data import DataLoader
 
-from mmseg.checkpoint.files import point_to, remove_temporaries
+from mmseg.checkpoint.files import EVALUATION_DUE, point_to, remove_temporaries
 from mmseg.checkpoint.validate import (
     check_optimizer,
     checked_meta,
@@ -70,7 +70,7 @@ class IterBasedRunner(BaseRunner):
         self.saved: tuple[int, str] | None = None
         self._in_step = False
         # for what the processes tell each other beside the gradients; works on the CPU
-        self._group = distributed.new_group(backend='gloo') if self.world_size > 1 else None
+        self.group = distributed.new_group(backend='gloo') if self.world_size > 1 else None
 
     @property
     def steps_done(self) -> int:
@@ -94,7 +94,7 @@ class IterBasedRunner(BaseRunner):
         if self.rank == 0:
             remove_temporaries(self.work_dir)
         self.data_loader = data_loader
-        with worker_deaths_told(), StopRequest(self._group) as request:
+        with worker_deaths_told(), StopRequest(self.group) as request:
             self.call_hook('before_run')
             self.call_hook('before_epoch')
             batches = iter(data_loader)
@@ -155,12 +155,16 @@ class IterBasedRunner(BaseRunner):
 
     def _leave(self, number: int) -> None:
         """End after the step that was just made."""
-        if self.saved is None or self.saved[0] != self.steps_done:
-            hooks = [hook for hook in self.hooks if isinstance(hook, CheckpointHook)]
-            hooks[0].save(self) if hooks else self.save_checkpoint()
+        self.save_steps()
         self.logger.info(f'{signal.Signals(number).name}: ended after step {self.iter} of {self.max_iters} '
                          f"with the checkpoint '{self.saved[1]}'; go on with --resume auto")
         raise Stopped(number)
+
+    def save_steps(self) -> None:
+        """Write a checkpoint of the steps done, unless there is one."""
+        if self.saved is None or self.saved[0] != self.steps_done:
+            hooks = [hook for hook in self.hooks if isinstance(hook, CheckpointHook)]
+            hooks[0].save(self) if hooks else self.save_checkpoint()
 
     def val(self, *args, **kwargs) -> None:
         raise NotImplementedError('evaluation is a hook')
@@ -200,9 +204,9 @@ class IterBasedRunner(BaseRunner):
             bad = self.steps_done - 1
         state = on_cpu(self.model.training_state()) if hasattr(self.model, 'training_state') else None
         found = [(bad, state)]
-        if self._group is not None:
+        if self.group is not None:
             found = [(None, None)] * self.world_size
-            distributed.all_gather_object(found, (bad, state), self._group)
+            distributed.all_gather_object(found, (bad, state), self.group)
         if bad is not None:
             refuse_bad_step(self, bad)
         for rank, (step, _) in enumerate(found):
@@ -236,7 +240,8 @@ class IterBasedRunner(BaseRunner):
             self.model.load_training_state(own_state or {'local_iter': meta['iter']})
         self._iter = self._inner_iter = int(meta['iter'])
         self.meta.setdefault('hook_msgs', {}).update(meta.get('hook_msgs') or {})
-        self.meta.update({key: meta.get(key, 0) for key in ('replaced_samples', 'skipped_steps')})
+        kept = ('replaced_samples', 'skipped_steps', EVALUATION_DUE)
+        self.meta.update({key: meta.get(key, 0) for key in kept})
         self.logger.info(f"resumed from '{path}' after step {self.iter}")
 
     def _own_state(self, checkpoint: dict, path: str) -> dict | None:

@@ -17,6 +17,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from mmseg.checkpoint.files import EVALUATION_DUE
+from mmseg.checkpoint.safe_load import read_pickled
 from mmseg.checkpoint.weights import load_file
 from mmseg.utils.config import load_config
 from mmseg.utils.errors import UserError
@@ -110,11 +112,19 @@ def can_go_on(folder: Path) -> bool:
 def is_done(folder: Path, cfg: dict) -> bool:
     """Whether the folder has the checkpoint of the config's last step."""
     last = (cfg.get('runner') or {}).get('max_iters')
-    if checkpoints(folder):
+    found = checkpoints(folder)
+    if found:
         # their names say it without reading gigabytes
-        return last in checkpoints(folder)
+        return last in found and not _evaluation_is_due(found[last])
     latest = folder / 'latest.pth'
     return latest.is_file() and load_file(str(latest)).get('meta', {}).get('iter') == last
+
+
+def _evaluation_is_due(checkpoint: Path) -> bool:
+    """Whether the evaluation after the last step failed. The tensors are not read."""
+    with contextlib.suppress(UserError):
+        return bool(read_pickled(str(checkpoint), mmap=True).get('meta', {}).get(EVALUATION_DUE))
+    return False
 
 
 def state_of(folder: Path, cfg: dict) -> str:

@@ -1,10 +1,11 @@
 """Joining the processes of a distributed program, and what they tell each other."""
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from statistics import fmean
 from typing import Any, TypeVar
 
@@ -93,6 +94,29 @@ def as_first_process(find: Callable[[], T]) -> T:
     if found[1] is not None:
         raise UserError(found[1])
     return found[0]
+
+
+@contextlib.contextmanager
+def failing_together(group: torch.distributed.ProcessGroup | None = None) -> Iterator[None]:
+    """Inside the block each process works alone. All come to its end, and if one has failed, all fail: it
+    with its own error, the others with a UserError that names it.
+
+    Args:
+        group: of all processes, on whose devices they tell each other; None for the default one.
+    """
+    own: Exception | None = None
+    try:
+        yield
+    except Exception as error:
+        own = error
+    found: list[str | None] = [None] * number_of_processes()
+    if len(found) > 1:
+        torch.distributed.all_gather_object(found, None if own is None else str(own), group)
+    if own is not None:
+        raise own
+    for rank, reason in enumerate(found):
+        if reason is not None:
+            raise UserError(f'process {rank}: {reason}')
 
 
 def parallel(network: nn.Module, device: torch.device) -> DistributedDataParallel:

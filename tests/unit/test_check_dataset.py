@@ -9,7 +9,7 @@ from data_trees import acdc, acdc_cfg, cityscapes, cityscapes_cfg, save, test_pi
 from mmcv import Config
 from PIL import Image
 
-from mmseg.datasets.preparation.inspection import quick_errors
+from mmseg.datasets.preparation.inspection import quick_errors, validation_faults
 from tools import check_dataset as program
 from tools.convert_datasets import cityscapes as converter
 
@@ -108,3 +108,16 @@ def test_there_is_nothing_to_plot_without_sampling(check, data, tmp_path):
     out = check('--plot', str(tmp_path / 'a.png'), '--options', 'data.train.rare_class_sampling=None')
     assert 'no plot: this config has no rare class sampling' in out and 'ready for training' in out
     assert not (tmp_path / 'a.png').exists()
+
+
+def test_the_header_of_every_validation_file_is_looked_at(check, data):
+    check()
+    config = Config.fromfile(str(data / 'config.json'))
+    assert validation_faults(config) == []
+    labels = sorted((data / 'acdc/gt').rglob('val/**/*labelTrainIds.png'))
+    save(labels[1], np.zeros((16, 64), np.uint8))
+    image = sorted((data / 'acdc/rgb_anon').rglob('val/**/*.png'))[2]
+    image.write_bytes(b'no picture')
+    sizes, unreadable = validation_faults(config)
+    assert 'is 64x32 but its label' in sizes and str(labels[1]) in sizes and '64x16' in sizes
+    assert f'cannot read the image {image}' in unreadable

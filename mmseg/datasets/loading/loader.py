@@ -214,8 +214,8 @@ def worker_deaths_told() -> Iterator[None]:
         if 'DataLoader worker' not in str(error):
             raise
         raise UserError(f'a process that loads samples died: {str(error).splitlines()[0]} If the machine '
-                        'ran out of memory, use fewer of them (data.workers_per_gpu); then go on with '
-                        '--resume auto') from None
+                        'ran out of memory, use fewer of them (data.workers_per_gpu); a training goes on '
+                        'with --resume auto') from None
 
 
 class Loader(DataLoader):

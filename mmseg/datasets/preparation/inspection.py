@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 from mmcv import Config
+from PIL import Image
 
 from mmseg.utils import UserError
 
@@ -96,6 +97,22 @@ def look_at(item: Item) -> Look:
     return Look(size, values, digest, None)
 
 
+def header_error(item: Item) -> str | None:
+    """What the headers of an image and its label say against testing on them; the pixels are not read."""
+    sizes = {}
+    for path in filter(None, (item.image, item.label)):
+        try:
+            with Image.open(path) as file:
+                sizes[path] = file.size
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            return f'cannot read the image {path}: {error}'
+    if len(set(sizes.values())) > 1:
+        (width, height), (other_width, other_height) = sizes.values()
+        return (f'the image {item.image} is {width}x{height} but its label {item.label} is '
+                f'{other_width}x{other_height}')
+    return None
+
+
 def inspect(cfg: dict, title: str, quick: bool, nproc: int = 1) -> Findings:
     """Look at the single data set of a config.
 
@@ -118,6 +135,8 @@ def inspect(cfg: dict, title: str, quick: bool, nproc: int = 1) -> Findings:
                for path in (item.image, item.label) if path and not osp.isfile(path)]
     found.errors += [f'{path} is missing' for path in missing]
     items = [item for item in items if not {item.image, item.label} & {*missing}]
+    if quick and dataset.test_mode:  # a fault there would be met after thousands of steps
+        found.warnings += filter(None, map(header_error, items))
     if quick:
         items = items if len(items) <= 2 * QUICK_SAMPLES else items[:QUICK_SAMPLES] + items[-QUICK_SAMPLES:]
     looks = [look_at(item) for item in items] if quick else run_all(look_at, items, nproc, title)
@@ -206,6 +225,13 @@ def duplicates(findings: Iterable[Findings]) -> list[str]:
             elif digest in seen and digest:
                 lines.append(f'{path} ({found.title}) is the same picture as {seen[digest]} of training')
     return lines
+
+
+def validation_faults(cfg: Config) -> list[str]:
+    """What the headers of all validation files say against an evaluation, a line each."""
+    lines = [line for title, part in splits_of(cfg) if title.startswith('val')
+             for line in inspect(part, title, quick=True).warnings]
+    return list(dict.fromkeys(lines))
 
 
 def quick_errors(cfg: Config) -> list[str]:

@@ -2,19 +2,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from mmcv.runner import Hook
 from mmcv.runner.hooks import LoggerHook
 from torch.utils.data import DataLoader
 
+from mmseg.checkpoint.files import EVALUATION_DUE
 from mmseg.checkpoint.weights import save_checkpoint
 from mmseg.core.evaluation.class_names import SYNTHIA_SUBSETS
 from mmseg.core.evaluation.confusion_matrix import ConfusionMatrix
 from mmseg.core.evaluation.scores import mean_over
 from mmseg.utils import UserError
-from mmseg.utils.distributed import world
+from mmseg.utils.distributed import failing_together, world
 
 from ..evaluation import device_of, run_test
 from ..finite import bad_parameter
@@ -85,18 +87,51 @@ class EvalHook(Hook):
                 'labels of the evaluation set (in domain adaptation target labels), so its score '
                 'there is optimistic; report the last checkpoint, or the score on other images')
 
+    def before_epoch(self, runner) -> None:
+        """Make up for the evaluation that failed after the last step of the run that is resumed."""
+        if not runner.iter or (runner.meta or {}).get(EVALUATION_DUE) != runner.iter:
+            return
+        runner.mode = 'train'
+        self._evaluate_and_log(runner, runner.iter)
+        for hook in runner.hooks:
+            if isinstance(hook, LoggerHook) and runner.rank == 0:
+                hook.log(runner)
+        runner.log_buffer.clear()
+        runner.log_buffer.clear_output()
+        runner.save_steps()
+
     def after_train_iter(self, runner) -> None:
-        if not self.every_n_iters(runner, self.interval):
-            return
-        self._flush_training_log(runner)
-        scores = self.evaluate(runner)
-        if runner.rank != 0:
-            return
-        # mmcv logs the first as 'iter'; the reference wrote the number of images there
-        runner.log_buffer.output.update(eval_iter_num=runner.iter + 1, step=runner.iter + 1, **scores)
-        runner.log_buffer.ready = True
-        if self.save_best:
-            self._keep_best(runner, scores)
+        if self.every_n_iters(runner, self.interval):
+            self._flush_training_log(runner)
+            self._evaluate_and_log(runner, runner.iter + 1)
+
+    def _evaluate_and_log(self, runner, step: int) -> None:
+        with self._steps_saved(runner, step), failing_together(_group_of(runner)):
+            scores = self.evaluate(runner)
+            if runner.rank != 0:
+                return
+            # mmcv logs the first as 'iter'; the reference wrote the number of images there
+            runner.log_buffer.output.update(eval_iter_num=step, step=step, **scores)
+            runner.log_buffer.ready = True
+            if self.save_best:
+                self._keep_best(runner, scores, step)
+
+    @contextmanager
+    def _steps_saved(self, runner, step: int) -> Iterator[None]:
+        """If the evaluation in the block fails, the steps before it are not lost, and the run that goes on
+        with them evaluates first."""
+        runner.meta = runner.meta or {}
+        runner.meta.pop(EVALUATION_DUE, None)
+        try:
+            yield
+        except Exception:
+            if not hasattr(runner, 'save_steps'):  # mmcv's own
+                raise
+            runner.meta[EVALUATION_DUE] = step
+            runner.save_steps()
+            runner.logger.error(f"the evaluation after step {step} failed; the steps are kept in "
+                                f"'{runner.saved[1]}'")
+            raise
 
     @staticmethod
     def _flush_training_log(runner) -> None:
@@ -111,20 +146,20 @@ class EvalHook(Hook):
         if world()[1] > 1:
             _share_buffers(runner.model)
         found = run_test(runner.model, self.dataloader, device_of(runner.model),
-                         progress=self.progress, amp=self.amp)
+                         progress=self.progress, amp=self.amp, alone=failing_together(_group_of(runner)))
         if runner.rank != 0:
             return {}
         scores = self.dataloader.dataset.evaluate(found.matrix, metric=self.metric,
                                                   logger=runner.logger)
         return {**scores, **further_means(found.matrix, found.groups, self.class_subsets)}
 
-    def _keep_best(self, runner, scores: Mapping[str, float]) -> None:
+    def _keep_best(self, runner, scores: Mapping[str, float], step: int) -> None:
         if self.save_best not in scores:
             raise UserError(f"evaluation.save_best='{self.save_best}' is no score of this "
                             f'evaluation: {", ".join(k for k in scores if "." not in k)}')
         runner.meta = runner.meta or {}
         messages = runner.meta.setdefault('hook_msgs', {})
-        score, step = float(scores[self.save_best]), runner.iter + 1
+        score = float(scores[self.save_best])
         if not score > messages.get('best_score', float('-inf')):
             return
         if bad_parameter(runner.model):  # told by the checkpoint of the run, which follows
@@ -143,6 +178,11 @@ class EvalHook(Hook):
 
 # One hook serves both; older scripts name this one.
 DistEvalHook = EvalHook
+
+
+def _group_of(runner) -> torch.distributed.ProcessGroup | None:
+    """For what processes tell each other on the CPU; mmcv's runner has none."""
+    return getattr(runner, 'group', None)
 
 
 def _share_buffers(model: torch.nn.Module) -> None:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from mmseg.checkpoint.weights import load_pretrained, load_weights
-from mmseg.utils import UserError, did_you_mean
+from mmseg.utils import DataError, UserError, did_you_mean
 
 from ..builder import BACKBONES
 from .efficientnet_weights import from_lite_names
 
+WHOLE_STRIDE = 32  # of timm's convolutional and hierarchical models
 # What a checkpoint of self-supervised or distilled training holds beyond timm's own classifier.
 OTHER_HEADS = ('head.', 'head_dist.', 'fc.', 'classifier.', 'norm.', 'fc_norm.')
 
@@ -92,8 +93,23 @@ class TIMMBackbone(nn.Module):
                 for name, value in state.items()}
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Image (B 3 H W) → feature maps (B C_i h_i w_i), ``channels`` holds the C_i."""
-        features = self.timm_model(x)
+        """Image (B 3 H W) → feature maps (B C_i h_i w_i), ``channels`` holds the C_i.
+
+        Raises:
+            DataError: the model fails at images whose sides are no multiples of its stride.
+        """
+        try:
+            features = self.timm_model(x)
+        except (RuntimeError, AssertionError) as error:
+            # stages that are not given out have larger strides
+            stride = max(WHOLE_STRIDE, *self.timm_model.feature_info.reduction())
+            if all(side % stride == 0 for side in x.shape[2:]):
+                raise
+            raise DataError(f"timm's {self._kwargs['model_name']} cannot take an image of "
+                            f"{x.shape[3]}x{x.shape[2]} "
+                            f'pixels: let the pipelines end at multiples of {stride} (Pad with '
+                            f'size_divisor={stride})'
+                            ) from error
         if str(getattr(self.timm_model, 'output_fmt', 'NCHW')).endswith('NHWC'):
             return [f.permute(0, 3, 1, 2) for f in features]
         return list(features)
