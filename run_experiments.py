@@ -26,7 +26,15 @@ from pathlib import Path
 from typing import Any
 
 from experiments import generate_experiment_cfgs, list_experiments, resolve
-from mmseg.experiments.launch import run_to_the_end, slots, train_all, training_command, visible_gpus
+from mmseg.experiments.launch import (
+    STOPPED,
+    Failure,
+    run_to_the_end,
+    slots,
+    train_all,
+    training_command,
+    visible_gpus,
+)
 from mmseg.experiments.runs import (
     BEGUN,
     BUSY,
@@ -218,28 +226,27 @@ def print_plan(runs: list[Run]) -> None:
         print('\n'.join(differences(run.base, run.cfg)) or '(none)', end='\n\n')
 
 
-def train(run: Run) -> str | None:
-    """Train in this process; returns in one line why it failed, None if it did not."""
+def train(run: Run) -> Failure | None:
+    """Train in this process; None if the run is finished."""
     try:
         code = _trained(run, write_config(run))
     except UserError as error:
-        return str(error)
+        return Failure(str(error))
     except SystemExit as end:
         code = end.code
     except Exception as error:
         line = refused_file(error) if isinstance(error, OSError) else None
         if line is None:
             traceback.print_exc()
-        return line or ' '.join(f'{type(error).__name__}: {error}'.split())
+        return Failure(line or ' '.join(f'{type(error).__name__}: {error}'.split()))
     return ended(code)
 
 
-def ended(code: int | str | None) -> str | None:
-    """Why a training that ended with this exit code is not finished."""
-    # as shells count signals
+def ended(code: int | str | None) -> Failure | None:
+    """Whether a training that ended with this exit code is not finished."""
     if isinstance(code, int) and code - 128 in [number.value for number in signal.Signals]:
-        return f'stopped by {signal.Signals(code - 128).name}; the same command goes on'
-    return f'exit code {code}' if code else None
+        return Failure.by_signal(code - 128, STOPPED)
+    return Failure(f'exit code {code}') if code else None
 
 
 def _trained(run: Run, config: Path) -> int | None:
@@ -264,16 +271,17 @@ def launch(runs: list[Run], jobs: int | None) -> int:
     places = slots(waiting, jobs)
     if len(runs) == 1 and waiting:
         begun(runs[0])
-        reasons = [train(runs[0])]
+        failures = [train(runs[0])]
     else:
-        reasons = train_all(waiting, places, train, begun)
-    failed = [(run, reason) for run, reason in zip(waiting, reasons) if reason is not None]
+        failures = train_all(waiting, places, train, begun)
+    failed = [(run, failure) for run, failure in zip(waiting, failures) if failure is not None]
     done = len(waiting) - len(failed) + sum(run.state == DONE for run in runs)
     print(f'{done} of {len(runs)} runs finished')
-    for run, reason in failed:
+    for run, failure in failed:
         forget_failed_start(run)
-        sys.stderr.write(f'error: {run.work_dir}: {reason}\n')
-    return 1 if failed else 0
+        sys.stderr.write(f'error: {run.work_dir}: {failure.reason}\n')
+    # a signal is why the others are not finished either
+    return max((failure.code for _, failure in failed), default=0)
 
 
 def report_others(runs: list[Run]) -> None:

@@ -12,17 +12,32 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from mmseg.utils.errors import UserError
+from mmseg.utils.errors import EXIT_CODE, UserError
 
 from .runs import CONSOLE, Run
 
 # From a signal to the end of a training: the step is finished and a checkpoint of gigabytes written.
 SECONDS_TO_SAVE = 180
+STOPPED = 'stopped by {}; the same command goes on'
 ENDING = (signal.SIGTERM, signal.SIGUSR1)  # ask a training to write a checkpoint and end
 Devices = tuple[str, ...]  # as CUDA_VISIBLE_DEVICES names them; empty on a CPU
-Train = Callable[[Run], 'str | None']  # gives in one line why the run failed, None if it did not
+
+
+class Failure(NamedTuple):
+    """Why a run is not finished, in one line, and the exit code that says so; as shells count signals."""
+
+    reason: str
+    code: int = EXIT_CODE
+
+    @classmethod
+    def by_signal(cls, number: int, reason: str) -> Failure:
+        """``reason`` may name the signal as {}."""
+        return cls(reason.format(signal.Signals(number).name), 128 + number)
+
+
+Train = Callable[[Run], 'Failure | None']  # None: the run is finished
 
 
 def visible_gpus() -> list[str]:
@@ -55,8 +70,8 @@ def slots(runs: Sequence[Run], jobs: int | None = None, gpus: Sequence[str] | No
 
 
 def train_all(runs: Sequence[Run], places: Sequence[Devices], train: Train,
-              begun: Callable[[Run], None]) -> list[str | None]:
-    """Train each run in the next free place; the reasons of failure, in the order of ``runs``.
+              begun: Callable[[Run], None]) -> list[Failure | None]:
+    """Train each run in the next free place; the failures, in the order of ``runs``.
 
     Args:
         train: what a process of its own calls for a run.
@@ -68,7 +83,7 @@ def train_all(runs: Sequence[Run], places: Sequence[Devices], train: Train,
     children = Children()
     quiet = len(places) > 1  # several at once would mix up their lines on the terminal
 
-    def one(run: Run) -> str | None:
+    def one(run: Run) -> Failure | None:
         place = free.get()
         try:
             begun(run)
@@ -89,21 +104,22 @@ class Children:
         self.ended_by: int | None = None
         self.context = multiprocessing.get_context('spawn')
 
-    def run(self, run: Run, train: Train, devices: Devices, quiet: bool) -> str | None:
+    def run(self, run: Run, train: Train, devices: Devices, quiet: bool) -> Failure | None:
         if self.ended_by is not None:
-            return f'not begun: {signal.Signals(self.ended_by).name} ended the launch'
+            return Failure.by_signal(self.ended_by, 'not begun: {} ended the launch')
         here, there = self.context.Pipe(duplex=False)
         process = self.context.Process(target=_train_and_report, args=(train, run, devices, quiet, there))
         process.start()
         self.processes.add(process)
         there.close()
         try:
-            reason = here.recv()
+            failure = here.recv()
         except EOFError:
-            reason = 'its process ended without a report (killed, or out of memory)'
+            failure = (Failure('its process ended without a report (killed, or out of memory)')
+                       if self.ended_by is None else Failure.by_signal(self.ended_by, STOPPED))
         process.join()
         self.processes.discard(process)
-        return reason
+        return failure
 
     @contextlib.contextmanager
     def stopped_by_signals(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ import torch
 from filelock import FileLock
 
 from mmseg.experiments import launch, runs
+from mmseg.experiments.launch import Failure
 from mmseg.experiments.runs import BEGUN, BUSY, DONE, NEW, Run, held, placed, write_config
 from mmseg.utils import UserError
 
@@ -103,7 +104,7 @@ def test_slots(monkeypatch):
     assert launch.visible_gpus() == []
 
 
-def note_devices(run: Run) -> str | None:
+def note_devices(run: Run) -> Failure | None:
     """In place of a training: two at a time have to meet."""
     devices = os.environ['CUDA_VISIBLE_DEVICES']
     sys.stdout.write("speaks\n")
@@ -111,7 +112,7 @@ def note_devices(run: Run) -> str | None:
     deadline = time.monotonic() + 60
     while len(list(run.work_dir.parent.glob('*/[57]'))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    return 'as it should' if run.cfg['fails'] else None
+    return Failure('as it should') if run.cfg['fails'] else None
 
 
 def test_runs_train_side_by_side_on_devices_of_their_own(tmp_path, capfd):
@@ -120,27 +121,38 @@ def test_runs_train_side_by_side_on_devices_of_their_own(tmp_path, capfd):
         folder.mkdir()
     many = [Run({'fails': number == 1}, {}, folder) for number, folder in enumerate(folders)]
     reasons = launch.train_all(many, [('5',), ('7',)], note_devices, begun=lambda run: None)
-    assert reasons == [None, 'as it should']
+    assert reasons == [None, ('as it should', 1)]
     assert sorted(path.name for path in tmp_path.glob('*/[57]')) == ['5', '7']
     assert all((folder / launch.CONSOLE).read_text() == 'speaks\n' for folder in folders)
     assert 'speaks' not in capfd.readouterr().out
 
 
-def wait_for_signal(run: Run) -> str | None:
+def wait_for_signal(run: Run) -> Failure | None:
     got = []
     signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
     os.kill(os.getppid(), signal.SIGTERM)  # as a scheduler tells the launching process
     deadline = time.monotonic() + 60
     while not got and time.monotonic() < deadline:
         time.sleep(0.05)
-    return f'signal {int(got[0])}'
+    return Failure(f'signal {int(got[0])}')
 
 
 def test_a_signal_is_handed_on_and_no_further_run_begins(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     reasons = launch.train_all([Run({}, {}, tmp_path)] * 2, [()], wait_for_signal, begun=lambda run: None)
-    assert reasons == [f'signal {int(signal.SIGTERM)}', 'not begun: SIGTERM ended the launch']
+    assert reasons == [(f'signal {int(signal.SIGTERM)}', 1), ('not begun: SIGTERM ended the launch', 143)]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def signal_that_meets_no_handler(run: Run) -> Failure | None:
+    os.kill(os.getppid(), signal.SIGUSR1)
+    signal.pause()
+
+
+def test_a_signal_that_ends_a_run_before_its_training_begins_is_its_reason(tmp_path):
+    one = [Run({}, {}, tmp_path)]
+    found = launch.train_all(one, [()], signal_that_meets_no_handler, begun=lambda run: None)
+    assert found == [('stopped by SIGUSR1; the same command goes on', 138)]
 
 
 def test_a_look_at_the_lock_keeps_nobody_out(tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import ModuleType
 import pytest
 
 import run_experiments
+from mmseg.engine.stopping import Stopped
 from mmseg.experiments.launch import train_all
 from mmseg.utils import UserError, one_line_errors
 
@@ -156,11 +158,22 @@ def test_a_full_disk_is_the_reason_of_a_run(run, trained):
     assert 'Traceback' not in err
 
 
-@pytest.mark.parametrize('code, reason', [
-    (0, None), (None, None), (1, 'exit code 1'), (255, 'exit code 255'),
-    (143, 'stopped by SIGTERM; the same command goes on')])
-def test_the_reason_of_an_exit_code(code, reason):
-    assert run_experiments.ended(code) == reason
+@pytest.mark.parametrize('code, failure', [
+    (0, None), (None, None), (1, ('exit code 1', 1)), (255, ('exit code 255', 1)), (-9, ('exit code -9', 1)),
+    (143, ('stopped by SIGTERM; the same command goes on', 143))])
+def test_the_reason_of_an_exit_code(code, failure):
+    assert run_experiments.ended(code) == failure
+
+
+@pytest.mark.parametrize('number, code', [(signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGINT, 130)])
+def test_the_exit_code_says_which_signal_ended_the_runs(run, trained, number, code):
+    """Of one run and of several, also where another one fails for a reason of its own."""
+    trained.failing = {'streets_test': Stopped(number)}
+    found, _, err = run('--config', TOY)
+    assert found == code and f'stopped by {signal.Signals(number).name}' in err
+    names = [cfg['name'] for cfg in run_experiments.generate_experiment_cfgs(22)]
+    trained.failing = {names[0]: UserError('no such data'), names[1]: Stopped(number)}
+    assert run('--exp', 22)[0] == code
 
 
 def test_a_reader_that_stops_reading(tmp_path):
@@ -193,8 +206,8 @@ def test_runs_in_processes_of_their_own_report_back(tmp_path):
     run = run_experiments.Run(cfg={}, base={}, work_dir=tmp_path / 'file' / 'run')
     killed = KilledRun(cfg={}, base={}, work_dir=tmp_path / 'killed')
     reasons = train_all([run, killed], [()], run_experiments.train, begun=lambda run: None)
-    assert reasons[0].startswith(f"cannot write '{run.config_file}'")
-    assert 'ended without a report' in reasons[1]
+    assert reasons[0].reason.startswith(f"cannot write '{run.config_file}'")
+    assert 'ended without a report' in reasons[1].reason
 
 
 @pytest.mark.parametrize('argv, message', [
@@ -246,8 +259,8 @@ def test_data_roots_below_a_folder_move():
 
 
 def test_the_end_of_a_training_in_words():
-    assert run_experiments.ended(0) is None and run_experiments.ended(3) == 'exit code 3'
-    assert run_experiments.ended(143) == 'stopped by SIGTERM; the same command goes on'
+    assert run_experiments.ended(0) is None and run_experiments.ended(3).reason == 'exit code 3'
+    assert run_experiments.ended(143).reason == 'stopped by SIGTERM; the same command goes on'
 
 
 def test_differences():
