@@ -153,7 +153,11 @@ def _train_and_report(train: Train, run: Run, devices: Devices, quiet: bool, con
         os.environ['CUDA_VISIBLE_DEVICES'] = ','.join(devices)
     if quiet:
         _speak_to(run.work_dir / CONSOLE)
-    connection.send(train(run))
+    try:
+        failure = train(run)
+    except KeyboardInterrupt:  # a second one, which the training does not wait for
+        failure = Failure.by_signal(signal.SIGINT, STOPPED)
+    connection.send(failure)
     connection.close()
 
 

@@ -3,12 +3,10 @@
     python tests/e2e/endings.py --streets STREETS --count 200 --jobs 2 --seed 0 --out endings.md
 
 STREETS is made by tools/make_synthetic_streets.py (--train 60 --size 256x128) and its converter. Each case
-trains
-the small network of configs/toy in a process group of its own; a failure is measured from its line, or from
-the
-signal, to the end of the last of its processes. A case fails if that takes longer than SECONDS, if the exit
-code is
-another than docs/running.md says, or if a process is left. `test_endings.py` runs a few of them in CI.
+trains the small network of configs/toy in a process group of its own; a failure is measured from its line, or
+from the signal, to the end of the last of its processes. A case fails if that takes longer than SECONDS, if
+the exit code is another than docs/running.md says, or if a process is left; what it printed is then kept beside
+the table. `test_endings.py` runs a few of them in CI.
 """
 from __future__ import annotations
 
@@ -34,6 +32,8 @@ SECONDS = 15
 PATIENCE = 240  # seconds until a case must have told its line
 MARK = 'MMSEG_ENDING'
 CODES = {signal.SIGTERM: 143, signal.SIGUSR1: 138, signal.SIGINT: 130}
+LAUNCHED = 'middle: signal to the launcher'
+CONFIG = ROOT / 'configs/toy/streets_ebda_mitb0_s0.py'
 
 
 @dataclass
@@ -66,14 +66,16 @@ class Case:
                 f'data.val.data_root={own}/acdc/', *self.more]
 
     def command(self) -> list[str]:
+        if self.kind == LAUNCHED:
+            return [sys.executable, str(ROOT / 'run_experiments.py'), '--config', str(CONFIG), '--work-dirs',
+                    str(self.folder), '--options', *self.options()]
         start = [sys.executable]
         if self.ranks > 1:
             start += ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={self.ranks}']
         checks = [] if self.kind.startswith('start') else ['--no-checks']
         more = {'start: misspelt key': ['uda.alhpa=0.9'], 'start: no data': ['data.val.data_root=/nowhere'],
                 'start: no checkpoint': ['load_from=gone.pth']}.get(self.kind, [])
-        config = ROOT / 'configs/toy/streets_ebda_mitb0_s0.py'
-        return [*start, str(ROOT / 'tools/train.py'), str(config), *checks, '--work-dir',
+        return [*start, str(ROOT / 'tools/train.py'), str(CONFIG), *checks, '--work-dir',
                 str(self.folder / 'run'), '--device', 'cpu', '--options', *self.options(), *more]
 
 
@@ -127,16 +129,15 @@ def trainings(case: Case, process: subprocess.Popen) -> list[int]:
     return children(process.pid) if case.ranks > 1 else [process.pid]
 
 
-def strike(case: Case, process: subprocess.Popen, draw: random.Random) -> int | None:
-    """Do to a running training what its kind says; the exit code that it is to end with, None where it fails
-    by itself."""
+def strike(case: Case, process: subprocess.Popen, draw: random.Random) -> set[int]:
+    """Do to a running training what its kind says; the exit codes with which it may end."""
     if case.kind.startswith('middle: signal'):
         number = draw.choice(list(CODES))
         time.sleep(draw.uniform(0, 8))
-        if case.ranks > 1:  # as a scheduler does, to all processes of the job
-            number = signal.SIGTERM
+        if case.ranks > 1:
+            number = signal.SIGTERM  # torchrun knows no other, and its own code for it is 1
         os.killpg(process.pid, number) if number != signal.SIGINT else os.kill(process.pid, number)
-        return CODES[number]
+        return {CODES[number], 1} if case.ranks > 1 else {CODES[number]}
     if case.kind in ('middle: killed worker', 'middle: killed rank'):
         while 'Iter [' not in case.text() and process.poll() is None:
             time.sleep(0.1)
@@ -145,10 +146,23 @@ def strike(case: Case, process: subprocess.Popen, draw: random.Random) -> int | 
         victims = ranks if case.kind == 'middle: killed rank' else workers
         if victims:
             os.kill(draw.choice(victims), signal.SIGKILL)
-    return None
+    return {1}
 
 
-def run(case: Case) -> tuple[bool, str]:
+def seconds_to_the_end(case: Case, process: subprocess.Popen) -> float:
+    """From the case's line, or the signal, to the end of its last process."""
+    began = time.monotonic()
+    told = began if case.kind.startswith('middle: signal') else None
+    while (process.poll() is None or processes_of(case)) and time.monotonic() - began < PATIENCE:
+        if told is None and '\nerror:' in '\n' + case.text():
+            told = time.monotonic()
+        if told is not None and time.monotonic() - told > SECONDS + 30:
+            break
+        time.sleep(0.1)
+    return time.monotonic() - (told or began)
+
+
+def run(case: Case, logs: Path) -> tuple[bool, str]:
     """Whether the case ended as it should, and a row of the table."""
     draw = random.Random(case.seed)
     shutil.copytree(case.streets, case.folder / 'streets')
@@ -158,35 +172,25 @@ def run(case: Case) -> tuple[bool, str]:
     with case.console.open('w') as console:
         process = subprocess.Popen(case.command(), stdout=console, stderr=console, cwd=case.folder,
                                    env=environment, start_new_session=True, preexec_fn=limit)
-    code = strike(case, process, draw)
-    began, told = time.monotonic(), time.monotonic() if code is not None else None
-    while (process.poll() is None or processes_of(case)) and time.monotonic() - began < PATIENCE:
-        if told is None and '\nerror:' in '\n' + case.text():
-            told = time.monotonic()
-        if told is not None and time.monotonic() - told > SECONDS + 30:
-            break
-        time.sleep(0.1)
-    seconds = time.monotonic() - (told or began)
-    left = processes_of(case)
+    codes = strike(case, process, draw)
+    seconds, left = seconds_to_the_end(case, process), processes_of(case)
     for pid in left:
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
-    found = process.wait(timeout=SECONDS)
-    found = 128 - found if found < 0 else found  # as a shell counts a signal that comes before any handler
+    code = process.wait(timeout=SECONDS)
+    code = 128 - code if code < 0 else code  # as a shell counts a signal that comes before any handler
     line = next((line for line in case.text().splitlines() if line.startswith('error:')), 'no line')
-    good = not left and seconds <= SECONDS and found == (1 if code is None else code)
+    good = not left and seconds <= SECONDS and code in codes
     if not good:
-        (ROOT / f'ending_{case.seed}.log').write_text(case.text())
+        (logs / f'ending_{case.seed}.log').write_text(case.text())
     shutil.rmtree(case.folder, ignore_errors=True)
-    row = (f'| {case.kind} | {case.workers} | {case.ranks} | {case.seed} | {seconds:.1f} | {found} | '
-           f'{len(left)} | '
-           f'{"ok" if good else "FAIL"} | {line[:70]} |')
-    return good, row
+    return good, (f'| {case.kind} | {case.workers} | {case.ranks} | {case.seed} | {seconds:.1f} | {code} | '
+                  f'{len(left)} | {"ok" if good else "FAIL"} | {line[:70]} |')
 
 
 STARTS = ('start: misspelt key', 'start: no data', 'start: no checkpoint', 'start: bad image')
 MIDDLES = ('middle: bad file', 'middle: full disk', 'middle: killed worker', 'middle: killed rank',
-           'middle: bad validation image', 'middle: signal')
+           'middle: bad validation image', 'middle: signal', LAUNCHED)
 
 
 def cases(count: int, seed: int, streets: Path) -> list[Case]:
@@ -201,6 +205,8 @@ def cases(count: int, seed: int, streets: Path) -> list[Case]:
             workers = max(workers, 1)
         if kind == 'middle: killed rank':
             ranks = 2
+        if kind == LAUNCHED:
+            ranks = 1  # it starts as many as there are GPUs
         found.append(Case(kind, workers, ranks, seed * 10_000 + number, streets))
     return found
 
@@ -220,7 +226,9 @@ def main() -> int:
     bad = 0
     with args.out.open('w') as table, ThreadPoolExecutor(args.jobs) as executor:
         table.write(HEAD + '\n')
-        for good, row in executor.map(run, cases(args.count, args.seed, args.streets.resolve())):
+        for good, row in executor.map(
+                lambda case: run(case, args.out.resolve().parent),
+                cases(args.count, args.seed, args.streets.resolve())):
             bad += not good
             table.write(row + '\n')
             table.flush()

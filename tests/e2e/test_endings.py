@@ -8,9 +8,10 @@ CASES = [('middle: bad file', 3, 1), ('middle: killed worker', 1, 1), ('middle: 
 
 
 @pytest.mark.parametrize('kind, workers, ranks', CASES, ids=[kind for kind, *_ in CASES])
-def test_a_failing_training_ends(streets, kind, workers, ranks):
+def test_a_failing_training_ends(streets, tmp_path, kind, workers, ranks):
     """Within SECONDS of its line, with exit code 1, and none of its processes is left."""
-    good, row = run(Case(kind, workers, ranks, 0, streets, ('data.train.rare_class_sampling.min_pixels=5',)))
+    case = Case(kind, workers, ranks, 0, streets, ('data.train.rare_class_sampling.min_pixels=5',))
+    good, row = run(case, tmp_path)
     assert good, row
     assert 'error: ' in row
 
