@@ -5,8 +5,8 @@
 STREETS is made by tools/make_synthetic_streets.py (--train 60 --size 256x128) and its converter. Each case
 trains the small network of configs/toy in a process group of its own; a failure is measured from its line, or
 from the signal, to the end of the last of its processes. A case fails if that takes longer than SECONDS, if
-the exit code is another than docs/running.md says, or if a process is left; what it printed is then kept beside
-the table. `test_endings.py` runs a few of them in CI.
+the exit code is another than docs/running.md says, or if a process is left; what it printed is then kept
+beside the table. `test_endings.py` runs a few of them in CI.
 """
 from __future__ import annotations
 
