@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from torch import distributed
 
 from .distributed import join_processes, world
-from .errors import EXIT_CODE, UserError
+from .errors import EXIT_CODE, TRACEBACK, UserError
 
 # For the others to end by themselves once one is gone; in the middle of an evaluation they do not notice.
 GRACE_SECONDS = 10.0
@@ -44,11 +44,13 @@ def joined(launcher: str = 'none') -> Iterator[int | None]:
     try:
         yield local_rank
     except UserError as error:
-        told = peers.explain(error) or not peers.first_to_tell()
+        if os.environ.get(TRACEBACK):
+            peers.leave(TOLD)
+            raise
+        if not peers.explain(error):
+            peers.tell(str(error))
         peers.leave(TOLD)
-        if told:
-            raise SystemExit(EXIT_CODE) from error
-        raise
+        raise SystemExit(EXIT_CODE) from error
     except RuntimeError as error:
         if peers.explain(error):
             raise SystemExit(EXIT_CODE) from error
@@ -82,21 +84,30 @@ class Peers:
         with _store_may_be_gone():
             self._store.set(f'end/{self.rank}', how)
             if self.rank == 0 and 'TORCHELASTIC_USE_AGENT_STORE' not in os.environ:
-                self._wait_for_all(LAST_SECONDS if how == DONE else 1.0)
+                # the store ends with the process that keeps it
+                self._wait_for([f'end/{rank}' for rank in range(self.size)],
+                               LAST_SECONDS if how == DONE and not self._gone.is_set() else 1.0)
         self._left.set()
 
-    def _wait_for_all(self, seconds: float) -> None:
-        """The store ends with the process that keeps it."""
+    def _wait_for(self, keys: list[str], seconds: float) -> None:
         end = time.monotonic() + seconds
-        ends = [f'end/{rank}' for rank in range(self.size)]
-        while time.monotonic() < end and not self._gone.is_set() and not self._store.check(ends):
+        while time.monotonic() < end and not self._store.check(keys):
             time.sleep(0.02)
 
-    def first_to_tell(self) -> bool:
-        """Whether no process of the job has told yet why it ends."""
+    def tell(self, line: str) -> None:
+        """Write why the job ends, unless another process does. Either way it is written then: torchrun ends
+        all processes once one has ended."""
+        first = True
         with _store_may_be_gone():
-            return self._store.add('told', 1) == 1
-        return True
+            first = self._store.add('telling', 1) == 1
+        if first:  # below the bar of another process, which this one cannot close
+            sys.stderr.write(f'\nerror: {line}\n')
+            sys.stderr.flush()
+        with _store_may_be_gone():
+            if first:
+                self._store.set('told', b'')
+            else:
+                self._wait_for(['told'], NOTICE_SECONDS)
 
     def explain(self, error: Exception) -> bool:
         """Whether ``error`` comes from the end of another process, which has been told then."""
@@ -136,11 +147,9 @@ class Peers:
             how = self._store.get(f'end/{rank}') if self._store.check([f'end/{rank}']) else b''
         if how == DONE or (how is None and self._left.wait(NOTICE_SECONDS)):
             return
-        if how != TOLD and self.first_to_tell():
-            sys.stderr.write(f'error: process {rank} of the {self.size} of this job died (killed, out of '
-                             'memory, or of an error that stands above), so the others end; a training goes '
-                             'on with --resume auto\n')
-            sys.stderr.flush()
+        if how != TOLD:
+            self.tell(f'process {rank} of the {self.size} of this job died (killed, out of memory, or of an '
+                      'error that stands above), so the others end; a training goes on with --resume auto')
         self._gone.set()
         if not self._left.wait(GRACE_SECONDS):
             os._exit(EXIT_CODE)

@@ -22,6 +22,11 @@ def exchange() -> None:
     distributed.all_reduce(torch.zeros(1))
 
 
+def exchange_of(rank: int) -> None:
+    """Both are there then."""
+    exchange()
+
+
 def waits(rank: int) -> None:
     """For the other process, in a collective or busy with itself."""
     exchange()
@@ -83,6 +88,17 @@ def program(rank: int, port: int, what: list, folder: Path) -> None:
         os._exit(code)
 
 
+def slowly(rank: int) -> None:
+    """Whoever tells first takes a while to write it."""
+    write = sys.stderr.write
+
+    def late(text: str) -> None:
+        threading.Event().wait(0.5)
+        write(text)
+
+    sys.stderr.write = late
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(('127.0.0.1', 0))
@@ -108,3 +124,16 @@ def test_the_end_of_one_is_the_end_of_both(what, codes, lines, tmp_path):
     errors = [line for line in told.splitlines() if line.startswith('error: ')]
     assert len(errors) == len(lines) and all(map(str.startswith, errors, lines)), told
     assert ('Traceback' in told) == (bug in what)
+
+
+def test_nobody_leaves_before_the_line_is_written(tmp_path):
+    """torchrun, as this test, sends SIGTERM to the others once one has ended."""
+    port = free_port()
+    children = [os.fork() or program(rank, port, [exchange_of, slowly, both_mistaken], tmp_path)
+                for rank in (0, 1)]
+    ended, _ = os.wait()
+    children.remove(ended)
+    os.kill(children[0], signal.SIGTERM)
+    os.waitpid(children[0], 0)
+    told = ''.join((tmp_path / f'{rank}.txt').read_text() for rank in (0, 1))
+    assert told.count('error: a mistake of both\n') == 1, told
