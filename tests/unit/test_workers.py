@@ -1,6 +1,7 @@
 """The processes that load samples end with their loader and with their program, however that ends."""
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -30,6 +31,16 @@ class Slow(Dataset):
         while index:
             signal.pause()
         return torch.zeros(1)
+
+
+class Counted(Dataset):
+    """More batches than workers fetch ahead."""
+
+    def __len__(self):
+        return 50
+
+    def __getitem__(self, index):
+        return torch.full((1,), float(index))
 
 
 class Endless(Dataset):
@@ -144,3 +155,26 @@ def test_a_mistake_ends_the_workers_of_the_block():
         pids = started(iter(one))
         raise UserError('a mistake')
     assert not any(Path(f'/proc/{pid}').exists() for pid in pids)
+
+
+@pytest.mark.parametrize('end', ['close', 'free'])
+def test_a_forked_process_leaves_the_workers_of_its_parent_alone(end):
+    """As a worker of another loader, which inherits this one and whose garbage collector frees it."""
+    loader = build_dataloader(Counted(), 1, 2, dist=False, shuffle=False)
+    batches = iter(loader)
+    next(batches)
+    workers = loader._iterator._workers
+    child = os.fork()
+    if not child:
+        try:
+            if end == 'close':
+                loader.close()
+            del loader, batches  # the iterator of torch goes with them
+            gc.collect()
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(list(batches)) == 49  # a worker that ended would be an error here
+    assert all(worker.is_alive() for worker in workers)
+    loader.close()
+    assert not any(worker.is_alive() for worker in workers)

@@ -18,7 +18,7 @@ from mmseg.utils import DataError, UserError, derive_seed, local_seed
 from mmseg.utils.errors import BadFile
 from mmseg.utils.labels import present_classes
 
-from .workers import end_workers, end_workers_at_exit, init_worker, signals_held
+from .workers import end_workers, end_workers_at_exit, init_worker, remember, signals_held
 
 # Above this length an epoch's permutation would be big and slow; indices are drawn instead.
 LONGEST_PERMUTATION = 4_000_000
@@ -227,6 +227,8 @@ class Loader(DataLoader):
             end_workers_at_exit(os.getpid())
         with signals_held():
             batches = super().__iter__()
+        if self.num_workers:
+            remember(batches)
         try:
             yield from batches
         except UserError as error:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from multiprocessing.util import Finalize
 from typing import Any
+from weakref import WeakSet
 
 import cv2
 import numpy as np
@@ -28,8 +29,8 @@ PINNING_SECONDS = 2.0  # for the thread that copies into page-locked memory
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
-    """Inside the block, where workers start, signals wait: else one would meet a worker that does not pay no
-    heed yet."""
+    """Inside the block, where workers start, signals wait: else one would meet a worker that does not ignore
+    it yet."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, UNHEARD)
     try:
         yield
@@ -57,6 +58,24 @@ def _end_with_parent() -> None:
         # Told at once, unless another process has the pipe's other end as well.
         parent.join(LOOK_SECONDS)
     os._exit(1)
+
+
+_STARTED: WeakSet = WeakSet()
+
+
+def remember(iterator: Any) -> None:
+    """Know a loader's iterator with workers, so that processes that are forked later leave them alone."""
+    _STARTED.add(iterator)
+
+
+def _disown() -> None:
+    """In a process that was just forked: the iterators that it inherits have workers of its parent. Freeing
+    one would end them, by torch's own code too."""
+    for iterator in list(_STARTED):
+        iterator._shutdown = True
+
+
+os.register_at_fork(after_in_child=_disown)
 
 
 def end_workers(iterator: Any) -> None:
