@@ -23,6 +23,7 @@ from mmseg.core.visualization import Palette, draw_overlay, save_overlay
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config_trust import warn_of_code
 from mmseg.utils.files import output_names, unused_path
+from mmseg.utils.reading import walk_files
 
 IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
@@ -96,7 +97,8 @@ def refuse_existing(outputs: list[Path]) -> None:
 
 
 def images_in(folder: Path) -> list[Path]:
-    images = sorted(p for p in folder.rglob('*') if p.suffix.lower() in IMAGES and p.is_file())
+    names = walk_files(folder, (*IMAGES, *(suffix.upper() for suffix in IMAGES)))
+    images = sorted(folder / name for name in names)
     if not images:
         raise UserError(f"the folder '{folder}' holds no image ({' '.join(IMAGES)})")
     return images

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmseg.apis.inference import init_segmentor
+from mmseg.apis.inference import init_segmentor, input_bands
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.arguments import parse_size
@@ -89,7 +89,7 @@ def export(network: nn.Module, image: Tensor, opset: int) -> bytes:
 
 
 def largest_difference(exported: bytes, network: nn.Module, image: Tensor) -> tuple[float, int]:
-    """How onnxruntime differs from PyTorch on an image (1 3 H W).
+    """How onnxruntime differs from PyTorch on an image (1 C H W).
 
     Returns:
         the largest difference of a logit, relative to the largest logit, and the number of pixels of
@@ -116,7 +116,7 @@ def main(argv: list[str] | None = None) -> None:
     cfg = load_config(args.config, parse_options(args.options))
     segmentor = init_segmentor(cfg, args.checkpoint, 'cpu', TEACHER_PREFIX if args.teacher else 'auto')
     network = Logits(segmentor).eval()
-    image = torch.randn(1, 3, *args.size, generator=torch.Generator().manual_seed(0))
+    image = torch.randn(1, input_bands(segmentor), *args.size, generator=torch.Generator().manual_seed(0))
     exported = export(network, image, args.opset)
     # on another image than the one of the export: nothing of that may be baked in
     difference, pixels = largest_difference(exported, network, image.flip(3))

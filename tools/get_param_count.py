@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg.apis.inference import input_bands
 from mmseg.models import build_segmentor
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.arguments import parse_size
@@ -67,7 +68,7 @@ def count(model_cfg: Mapping[str, Any], height: int, width: int) -> Count:
     """
     with torch.device('meta'):
         network = build_segmentor({**model_cfg, 'pretrained': None}).eval()
-        image = torch.zeros(1, 3, height, width)
+        image = torch.zeros(1, input_bands(network), height, width)
     with torch.inference_mode(), FlopCounterMode(display=False) as flops:
         network.encode_decode(image)
     encoder = count_parameters(network.backbone)

@@ -16,7 +16,7 @@ from mmseg.core.evaluation import generated_palette, get_classes, get_palette
 from mmseg.core.visualization import Palette, draw_overlay, read_image
 from mmseg.datasets.builder import leaf_configs
 from mmseg.datasets.loading.loader import unwrap_batch
-from mmseg.datasets.pipelines import Compose
+from mmseg.datasets.pipelines import Compose, LoadImageFromFile
 from mmseg.engine.evaluation import device_of, evaluating
 from mmseg.models import build_segmentor
 from mmseg.ops.cpu import accelerate
@@ -75,6 +75,11 @@ def init_segmentor(config: str | Config, checkpoint: str | None = None,
     return accelerate(model.to(device)).eval()
 
 
+def input_bands(model: nn.Module) -> int:
+    """The number of bands of a network's images, by its first convolution."""
+    return next((layer.in_channels for layer in model.modules() if isinstance(layer, nn.Conv2d)), 3)
+
+
 def num_classes_of(cfg: Config) -> int:
     """The number of classes that a config's decode head tells apart."""
     head = cfg.model['decode_head']
@@ -103,19 +108,42 @@ def classes_and_palette(meta: Mapping[str, Any], cfg: Mapping[str, Any],
 
 
 class LoadImage:
-    """First step of an inference pipeline: takes ``img``, a path or a BGR uint8 array (H W 3)."""
+    """First step of an inference pipeline: takes ``img``, a path or a BGR uint8 array (H W 3).
+
+    Args:
+        load: reads the files of networks for other images than BGR ones, whose arrays may be (H W) or
+            (H W C).
+    """
+
+    def __init__(self, load: LoadImageFromFile):
+        self.load = load
 
     def __call__(self, results: dict) -> dict:
         img = results['img']
         name = None if isinstance(img, np.ndarray) else str(img)
-        img = read_image(img) if name else img
-        if img.ndim != 3 or img.shape[2] != 3:
+        colours = self.load.color_type == 'color'
+        if name:
+            img = read_image(img) if colours else self.load({'img_info': {'filename': name}})['img']
+        if colours and (img.ndim != 3 or img.shape[2] != 3):
             raise UserError(f'an image must be BGR (H W 3), got the shape {img.shape}')
         return {**results, 'img': img, 'filename': name, 'ori_filename': name,
                 'img_shape': img.shape, 'ori_shape': img.shape, 'pad_shape': img.shape,
                 'scale_factor': 1.0, 'seg_fields': [], 'img_fields': ['img'],
-                'img_norm_cfg': {'mean': np.zeros(3, np.float32), 'std': np.ones(3, np.float32),
-                                 'to_rgb': False}}
+                'img_norm_cfg': identity_norm(img)}
+
+
+def identity_norm(img: np.ndarray) -> dict:
+    """What pixels that are not normalised yet were normalised with."""
+    channels = np.atleast_3d(img).shape[2]
+    return {'mean': np.zeros(channels, np.float32), 'std': np.ones(channels, np.float32), 'to_rgb': False}
+
+
+def load_step(transforms: Sequence[dict]) -> LoadImageFromFile:
+    """The first transform of a pipeline if it reads images, else one that reads them as BGR."""
+    first = transforms[0] if transforms else {}
+    if not isinstance(first, Mapping) or first.get('type') != 'LoadImageFromFile':
+        return LoadImageFromFile()
+    return LoadImageFromFile(**{key: value for key, value in first.items() if key != 'type'})
 
 
 def inference_segmentor(model: nn.Module, img: Image | Sequence[Image]) -> list[np.ndarray]:
@@ -123,7 +151,8 @@ def inference_segmentor(model: nn.Module, img: Image | Sequence[Image]) -> list[
 
     Args:
         model: its ``cfg.data.test.pipeline`` prepares the image.
-        img: a path, a BGR uint8 array (H W 3), or a sequence of them (of any sizes).
+        img: a path, a BGR uint8 array (H W 3), or a sequence of them (of any sizes). Networks for images of
+            other bands take what the pipeline's color_type reads.
 
     Returns:
         one map of class ids (H W), at the size of the image, per image.
@@ -132,7 +161,8 @@ def inference_segmentor(model: nn.Module, img: Image | Sequence[Image]) -> list[
         UserError: an image that cannot be read.
     """
     images = list(img) if isinstance(img, (list, tuple)) else [img]
-    pipeline = Compose([LoadImage(), *test_pipeline(model.cfg)[1:]])
+    transforms = test_pipeline(model.cfg)
+    pipeline = Compose([LoadImage(load_step(transforms)), *transforms[1:]])
     device = device_of(model)
     maps = []
     with evaluating(model):

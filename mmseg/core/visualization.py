@@ -29,7 +29,8 @@ def draw_overlay(img: np.ndarray, seg: np.ndarray, palette: Palette,
     """Blend the colours of a prediction over its image.
 
     Args:
-        img: BGR uint8 (H W 3); resized to ``seg`` if its size differs.
+        img: BGR uint8 (H W 3); resized to ``seg`` if its size differs. Of more bands the first three are
+            shown, fewer as grey.
         seg: class ids (H W).
         palette: one RGB colour (0 ... 255) per class.
         opacity: 1 shows the colours alone, 0 the image alone.
@@ -45,6 +46,8 @@ def draw_overlay(img: np.ndarray, seg: np.ndarray, palette: Palette,
     colours = colorize(seg, palette)
     if img.shape[:2] != colours.shape[:2]:
         img = cv2.resize(img, colours.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    img = np.atleast_3d(img)
+    img = np.ascontiguousarray(img[..., :3] if img.shape[2] >= 3 else img[..., :1].repeat(3, axis=2))
     return cv2.addWeighted(img, 1 - opacity, colours, opacity, 0)
 
 
@@ -71,7 +74,10 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     """
     if not os.path.isfile(path):
         raise UserError(f"the image '{path}' does not exist")
-    img = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        img = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:  # e.g. a size that is absurd
+        img = None
     if img is None:
         raise UserError(f"'{path}' cannot be read as an image: it is damaged or of another format")
     return img

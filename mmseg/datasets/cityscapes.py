@@ -8,6 +8,7 @@ from mmseg.core.evaluation import get_classes, get_palette
 
 from .builder import DATASETS
 from .custom import CustomDataset
+from .files import write_label_picture
 
 IGNORE = 255
 # The label id of each train id; every other label id is not evaluated.
@@ -56,4 +57,4 @@ class CityscapesDataset(CustomDataset):
         colours = np.zeros((256, 3), np.uint8)
         colours[list(LABEL_IDS) if to_label_id else slice(len(self.PALETTE))] = self.PALETTE
         picture.putpalette(colours.tobytes())
-        picture.save(path)
+        write_label_picture(path, picture)

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import os.path as osp
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,7 +19,7 @@ from mmseg.utils.reading import read_lines, without_repeats
 
 from .builder import DATASETS
 from .evaluated import Evaluated
-from .files import find_files, join_root, require_dir, require_inside
+from .files import find_files, join_root, require_dir, require_inside, write_label_picture
 from .loading.image_cache import CachedImages, StaleCache, cached_length, folder_of
 from .loading.image_header import refuse_turned, turned_file
 from .pipelines import Compose
@@ -278,8 +277,7 @@ class CustomDataset(Evaluated, Dataset):
     def format_results(self, results: Iterable[np.ndarray], imgfile_prefix: str, to_label_id: bool = True,
                        indices: Iterable[int] | None = None) -> list[str]:
         """Write predictions as PNG files named like their images: in one folder, as benchmark servers want
-        them,
-        or in sub-folders where two images have the same name.
+        them, or in sub-folders where two images have the same name.
 
         Args:
             results: predicted label maps (H W), train ids.
@@ -293,13 +291,12 @@ class CustomDataset(Evaluated, Dataset):
         paths = []
         for index, result in zip(range(len(self)) if indices is None else indices, results):
             paths.append(osp.join(imgfile_prefix, self.prediction_names[index]))
-            os.makedirs(osp.dirname(paths[-1]), exist_ok=True)
             self.write_result(np.asarray(result).astype(np.uint8), paths[-1], to_label_id)
         return paths
 
     def write_result(self, result: np.ndarray, path: str, to_label_id: bool) -> None:
         """Write one prediction, uint8 (H W), as a grey PNG."""
-        Image.fromarray(self.to_label_ids(result) if to_label_id else result).save(path)
+        write_label_picture(path, Image.fromarray(self.to_label_ids(result) if to_label_id else result))
 
     def to_label_ids(self, result: np.ndarray) -> np.ndarray:
         """Train ids → the ids of the benchmark's files; here they are the same."""

@@ -68,15 +68,29 @@ class ConcatDataset(Evaluated, TorchConcatDataset):
         dataset, inner = self.place(index)
         return getattr(dataset, 'DOMAIN', None) or dataset.group_of(inner)
 
+    def folder_of(self, index: int) -> str:
+        """Of the part of item ``index``: its DOMAIN, or its number where it has none or another part has the
+        same."""
+        number = bisect.bisect_right(self.cumulative_sizes, index)
+        domains = [getattr(dataset, 'DOMAIN', None) for dataset in self.datasets]
+        domain = domains[number]
+        return domain if domain and domains.count(domain) == 1 else str(number)
+
+    @property
+    def prediction_names(self) -> list[str]:
+        """The file of each item's prediction; no two items have the same."""
+        names = [name for dataset in self.datasets for name in dataset.prediction_names]
+        return [osp.join(self.folder_of(index), name) for index, name in enumerate(names)]
+
     def format_results(self, results: Iterable[np.ndarray], imgfile_prefix: str, to_label_id: bool = True,
                        indices: Iterable[int] | None = None) -> list[str]:
-        """As :meth:`CustomDataset.format_results`, with a folder for each part (0, 1, … or its
-        DOMAIN), since parts may use the same file names."""
+        """As :meth:`CustomDataset.format_results`, with a folder for each part (see :meth:`folder_of`),
+        since parts may use the same file names."""
         paths = []
         for index, result in zip(range(len(self)) if indices is None else indices, results):
             dataset, inner = self.place(index)
-            folder = getattr(dataset, 'DOMAIN', None) or str(self.datasets.index(dataset))
-            paths += dataset.format_results([result], osp.join(imgfile_prefix, folder), to_label_id, [inner])
+            folder = osp.join(imgfile_prefix, self.folder_of(index))
+            paths += dataset.format_results([result], folder, to_label_id, [inner])
         return paths
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import os.path as osp
@@ -9,7 +10,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
+from PIL import Image
+
 from mmseg.utils import UserError
+from mmseg.utils.files import marked, write_bytes
 from mmseg.utils.reading import is_folder, walk_files
 
 
@@ -117,3 +121,14 @@ def write_text(path: str, text: str) -> None:
 
 def write_json(path: str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2))
+
+
+def write_label_picture(path: str, picture: Image.Image) -> None:
+    """Write the PNG of a prediction at once, marked as ours; see :func:`mmseg.utils.files.marked`.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    content = io.BytesIO()
+    picture.save(content, format='PNG')
+    write_bytes(path, marked(content.getvalue()))

@@ -24,7 +24,7 @@ from mmseg.core.visualization import (
 )
 from mmseg.datasets.loading.size_groups import sized_batches
 from mmseg.utils.distributed import world
-from mmseg.utils.files import output_names
+from mmseg.utils.files import output_names, refuse_unmarked
 from mmseg.utils.memory import return_freed_memory
 
 from .class_maps import class_maps, reduced_precision
@@ -104,7 +104,7 @@ def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | s
         model, device: the network, or a UDA method around it, and where it is; its mode is restored.
         data_loader: of a data set in test mode, in order.
         evaluate: compare with the data set's labels.
-        out_dir: write pictures of the predictions there, under the images' names.
+        out_dir: write pictures of the predictions there, under the images' names; PNGs if opacity is 1.
         opacity: of the predictions' colours in the pictures, 0 ... 1.
         format_dir: write the predictions as PNGs there, as the data set's benchmark wants them.
         to_label_id: in those PNGs, use the ids of the benchmark in place of train ids.
@@ -114,11 +114,11 @@ def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | s
         alone: entered for this rank's share, before the matrices are summed; see ``failing_together``.
 
     Raises:
-        UserError: labels that do not fit, or files that cannot be read or written.
+        UserError: labels that do not fit, files that cannot be read or written, or not of an earlier test.
     """
     dataset, model = data_loader.dataset, unwrapped(model)
     outcome = TestOutcome(predictions=[] if keep_predictions else None)
-    names = _lossless_names(dataset) if opacity == 1 else None
+    names = _files_to_write(dataset, out_dir, opacity == 1, format_dir)
     with (alone or contextlib.nullcontext(), evaluating(model), reduced_precision(model, device, amp),
           ThreadPoolExecutor(1) as executor):
         score = _Score(dataset, executor, data_loader) if evaluate else None
@@ -160,12 +160,26 @@ def _picture(meta: dict, seg: np.ndarray, palette: Palette, opacity: float, out_
     return [out_file]
 
 
-def _lossless_names(dataset) -> list[str] | None:
-    """Of pictures of the classes' colours alone, which a lossy format would mix; None for a data set that
-    does
-    not tell its files."""
+def _files_to_write(dataset, out_dir: str | None, lossless: bool, format_dir: str | None) -> list[str] | None:
+    """The names of the pictures, see ``_picture_names``. Before anything is done: no file that is not of an
+    earlier test is in the way."""
+    names = _picture_names(dataset, lossless) if out_dir else None
+    refuse_unmarked(os.path.join(out_dir, name) for name in names or ())
+    if format_dir:
+        refuse_unmarked(os.path.join(format_dir, name) for name in getattr(dataset, 'prediction_names', ()))
+    return names
+
+
+def _picture_names(dataset, lossless: bool) -> list[str] | None:
+    """A file for the picture of each image, none of them twice; None for a data set that does not tell its
+    files. Lossless for the classes' colours alone, which another format would mix."""
     infos = getattr(dataset, 'img_infos', None)
-    return infos and output_names([info['filename'] for info in infos], '.png')
+    if not infos:
+        return None
+    names = [_name_of({'ori_filename': info['filename']}) for info in infos]
+    if len({*names}) < len(names) and hasattr(dataset, 'folder_of'):  # parts with the same file names
+        names = [os.path.join(dataset.folder_of(index), name) for index, name in enumerate(names)]
+    return output_names(names, '.png') if lossless or len({*names}) < len(names) else names
 
 
 def _name_of(meta: dict) -> str:

@@ -7,6 +7,8 @@ import itertools
 import json
 import os
 import re
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,6 +18,10 @@ import cv2
 import numpy as np
 
 from .errors import UserError
+
+MARK = b'EBDA mmseg'
+PNG_START, JPEG_START = b'\x89PNG\r\n\x1a\n', b'\xff\xd8'
+PNG_HEAD = 33  # bytes of a PNG before its second chunk
 
 TEMPORARY_NAME = re.compile(r'.+\.tmp(\d+)')
 
@@ -85,8 +91,36 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=1, default=name_of) + '\n').encode())
 
 
+def marked(picture: bytes) -> bytes:
+    """The content of a PNG or JPEG file with a comment that says who made it; others as they are."""
+    if picture.startswith(PNG_START):
+        chunk = b'tEXtSoftware\0' + MARK
+        return b''.join((picture[:PNG_HEAD], struct.pack('>I', len(chunk) - 4), chunk,
+                         struct.pack('>I', zlib.crc32(chunk)), picture[PNG_HEAD:]))
+    if picture.startswith(JPEG_START):
+        return b''.join((JPEG_START, b'\xff\xfe', struct.pack('>H', len(MARK) + 2), MARK, picture[2:]))
+    return picture
+
+
+def refuse_unmarked(paths: Iterable[str | os.PathLike]) -> None:
+    """Files of an earlier run may be written again, others not.
+
+    Raises:
+        UserError: something is at one of ``paths`` that :func:`marked` has not marked.
+    """
+    for path in map(Path, paths):
+        if not path.exists():
+            continue
+        with contextlib.suppress(OSError), path.open('rb') as file:
+            if path.is_file() and MARK in file.read(PNG_HEAD + 64):
+                continue
+        raise UserError(f"'{path}' was there before and is not of an earlier test: it would be overwritten; "
+                        'name another folder')
+
+
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Encode ``image``, uint8 (H W) or BGR (H W 3), by the suffix of ``path`` and write it.
+    """Encode ``image``, uint8 (H W) or BGR (H W 3), by the suffix of ``path`` and write it, see
+    :func:`marked`.
 
     Raises:
         UserError: a suffix that is no image format, or the file cannot be written.
@@ -97,13 +131,13 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
         done = False
     if not done:
         raise UserError(f"cannot write the image '{path}': use a file name that ends in .png or .jpg")
-    write_bytes(path, encoded.tobytes())
+    write_bytes(path, marked(encoded.tobytes()))
 
 
 def output_names(names: Iterable[str | os.PathLike], suffix: str, flat: bool = False) -> list[str]:
     """A name for the output of each input, none of them twice: the input's with its sub-folders and
-    ``suffix``
-    in the place of its own. Inputs that differ in their suffix alone keep it (x.jpg.png and x.png.png).
+    ``suffix`` in the place of its own. Inputs that differ in their suffix alone keep it (x.jpg.png and
+    x.png.png).
 
     Args:
         names: of the inputs, relative to one folder.

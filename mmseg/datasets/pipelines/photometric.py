@@ -18,7 +18,10 @@ class Normalize:
     Args:
         mean: per channel, in units of 0 … 255, in the order of the output's channels.
         std: per channel, likewise.
-        to_rgb: turn BGR into RGB first.
+        to_rgb: turn BGR into RGB first; for images of three channels.
+
+    Raises (when called):
+        UserError: an image with another number of channels.
     """
 
     deterministic = keeps_labels = True
@@ -28,6 +31,11 @@ class Normalize:
         self.to_rgb = to_rgb
 
     def __call__(self, results: dict) -> dict:
+        channels = 1 if results['img'].ndim < 3 else results['img'].shape[2]
+        if not self.mean.size == self.std.size == channels or self.to_rgb and channels != 3:
+            raise UserError(f'Normalize: an image has {channels} channels, and mean {self.mean.size}, std '
+                            f'{self.std.size}, to_rgb={self.to_rgb}: give one mean and std for each, and '
+                            'to_rgb=False unless they are three; or load with color_type=\'color\'')
         results['img'] = mmcv.imnormalize(results['img'], self.mean, self.std, self.to_rgb)
         results['img_norm_cfg'] = dict(mean=self.mean, std=self.std, to_rgb=self.to_rgb)
         return results
@@ -41,7 +49,8 @@ class PhotoMetricDistortion:
     """Brightness, contrast, saturation and hue, each with probability ½; contrast comes before or
     after the two that work in HSV, with probability ½ each (the order of SSD, Liu et al. 2016).
 
-    Takes and gives uint8 BGR.
+    Takes and gives uint8 BGR. Of images of more bands the first three change; a grey one (H W) has neither
+    saturation nor hue.
 
     Args:
         brightness_delta: greatest shift, in grey levels.
@@ -68,14 +77,14 @@ class PhotoMetricDistortion:
         return self._linear(img, np.random.uniform(*self.contrast_range)) if np.random.randint(2) else img
 
     def _saturation(self, img: np.ndarray) -> np.ndarray:
-        if not np.random.randint(2):
+        if not np.random.randint(2) or img.ndim < 3:
             return img
         hsv = mmcv.bgr2hsv(img)
         hsv[..., 1] = self._linear(hsv[..., 1], np.random.uniform(*self.saturation_range))
         return mmcv.hsv2bgr(hsv)
 
     def _hue(self, img: np.ndarray) -> np.ndarray:
-        if not np.random.randint(2):
+        if not np.random.randint(2) or img.ndim < 3:
             return img
         hsv = mmcv.bgr2hsv(img)
         shift = np.random.randint(-self.hue_delta, self.hue_delta)
@@ -83,14 +92,15 @@ class PhotoMetricDistortion:
         return mmcv.hsv2bgr(hsv)
 
     def __call__(self, results: dict) -> dict:
-        img = self._brightness(results['img'])
+        whole = results['img']
+        img = self._brightness(whole[..., :3] if whole.ndim > 2 and whole.shape[2] > 3 else whole)
         contrast_first = np.random.randint(2) == 1
         if contrast_first:
             img = self._contrast(img)
         img = self._hue(self._saturation(img))
         if not contrast_first:
             img = self._contrast(img)
-        results['img'] = img
+        results['img'] = img if img.shape == whole.shape else np.concatenate([img, whole[..., 3:]], axis=2)
         return results
 
     def __repr__(self) -> str:

@@ -69,8 +69,9 @@ def _array(values: Tensor) -> np.ndarray:
 
 
 def _photo(image: Tensor, norm: dict) -> np.ndarray:
-    """Normalised (3 H W) → RGB (H W 3) in [0, 1]."""
+    """Normalised (C H W) → RGB (H W 3) in [0, 1], of the first three bands, or grey of the first of fewer."""
     pixels = _array(image.permute(1, 2, 0)) * np.asarray(norm['std']) + np.asarray(norm['mean'])
+    pixels = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1].repeat(3, axis=2)
     return np.clip(pixels / 255.0, 0, 1)
 
 
