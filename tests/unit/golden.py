@@ -35,16 +35,16 @@ def _values(name: str, shape: torch.Size) -> np.ndarray:
     return 0.02 * values
 
 
-def fill(module: nn.Module, known: dict[str, Tensor] | None = None) -> nn.Module:
+def fill(module: nn.Module, known: dict[str, Tensor] | None = None, prefix: str = '') -> nn.Module:
     """Give every parameter and buffer its deterministic values. ``known`` are values drawn before, used again
-    where name and shape agree."""
+    where name and shape agree. ``prefix`` stands before the names that the values are drawn for."""
     state = {}
     for name, entry in module.state_dict().items():
         if known and name in known and known[name].shape == entry.shape:
             state[name] = known[name]
             continue
         counts = name.endswith('num_batches_tracked')
-        values = np.zeros(tuple(entry.shape)) if counts else _values(name, entry.shape)
+        values = np.zeros(tuple(entry.shape)) if counts else _values(prefix + name, entry.shape)
         state[name] = torch.from_numpy(np.asarray(values)).to(entry.dtype)
     module.load_state_dict(state)
     return module
