@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from mmseg.core.evaluation import get_palette
 from mmseg.core.visualization import Palette, draw_overlay, save_overlay
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config_trust import warn_of_code
-from mmseg.utils.files import output_names, unused_path
+from mmseg.utils.files import output_names, replacing, unused_path
 from mmseg.utils.reading import walk_files
 
 IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
@@ -135,25 +134,20 @@ def outputs_for(source: Path, kind: str, output: Path) -> tuple[list[Path], list
 def segment_video(model: nn.Module, video: Path, output: Path, palette: Palette,
                   opacity: float) -> None:
     """Write the overlay of every frame; an interrupted run leaves no half-written video behind."""
-    partial = output.with_name(f'.{output.stem}.part{output.suffix}')
-    output.parent.mkdir(parents=True, exist_ok=True)
     writer = None
-    try:
-        with opened(video) as capture:
-            frames = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0) or None
-            fps = capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS
+    with replacing(output, output.suffix) as partial, opened(video) as capture:
+        frames = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0) or None
+        fps = capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS
+        try:
             for frame in tqdm(frames_of(capture), total=frames, unit='frame'):
                 picture = draw_overlay(frame, inference_segmentor(model, frame)[0], palette, opacity)
-                writer = writer or video_writer(partial, fps, picture)
+                writer = writer or video_writer(Path(partial), fps, picture)
                 writer.write(picture)
+        finally:
+            if writer is not None:
+                writer.release()
         if writer is None:
             raise UserError(f"the video '{video}' has no frame that can be read")
-        writer.release()
-        os.replace(partial, output)
-    finally:
-        if writer is not None:
-            writer.release()
-        partial.unlink(missing_ok=True)
 
 
 def video_writer(path: Path, fps: float, frame: np.ndarray) -> cv2.VideoWriter:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mmseg.utils import UserError
 from mmseg.utils.config import Config
+from mmseg.utils.files import write_json
 
 OUT = Path('work_dirs/demo')
 # time, logger and level of a log's line, which would fill the width that the news need
@@ -66,12 +67,8 @@ class Step:
         return None if lost or record['fingerprint'] != self.fingerprint else record
 
     def remember(self, finished: bool, seconds: float) -> None:
-        self.record_file.parent.mkdir(parents=True, exist_ok=True)
-        record = dict(command=self.command, fingerprint=self.fingerprint, finished=finished,
-                      seconds=seconds)
-        partial = self.record_file.with_suffix('.partial')
-        partial.write_text(json.dumps(record, indent=2), encoding='utf-8')
-        os.replace(partial, self.record_file)
+        write_json(self.record_file, dict(command=self.command, fingerprint=self.fingerprint,
+                                          finished=finished, seconds=seconds))
 
     def seconds_before(self, record: dict) -> float:
         """Seconds that unfinished attempts took; the log's last change tells how long the last did."""

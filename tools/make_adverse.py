@@ -25,12 +25,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmseg.datasets.files import atomic_file
 from mmseg.datasets.pipelines.loading import decode_image, read_bytes, read_label
 from mmseg.datasets.preparation.labels import Part, require_complete, run_all
 from mmseg.synthetic.overlay import FOG_BETAS, RAIN_PATTERNS, RAIN_SETTINGS, add_fog, add_rain
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.errors import positive
+from mmseg.utils.files import write_bytes
 
 SITE = 'of https://www.cityscapes-dataset.com'
 SUFFIX, SKY, FIXED_POINT = '_leftImg8bit.png', 23, 256
@@ -152,8 +152,7 @@ def render_one(name: str, args: argparse.Namespace) -> int:
                         f'{image.shape[1::-1]}')
     for target, function in todo:
         picture = cv2.cvtColor(function(image, distance), cv2.COLOR_RGB2BGR)
-        with atomic_file(target) as file:
-            file.write(cv2.imencode('.png', picture)[1].tobytes())
+        write_bytes(target, cv2.imencode('.png', picture)[1].tobytes())
     return len(todo)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -113,7 +112,7 @@ def write_hashed(weights: Mapping[str, torch.Tensor], meta: Mapping[str, Any], o
             digest = sha256_of(written)
             final = out.with_name(f'{out.stem}-{digest[:HASH_DIGITS]}{out.suffix}')
             if not final.exists():
-                os.replace(written, final)
+                written.rename(final)
             elif sha256_of(final) != digest:
                 raise UserError(f"'{final}' exists and is another file: move it away")
     except OSError as error:

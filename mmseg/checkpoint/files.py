@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mmseg.utils.errors import CheckpointError, UserError
-from mmseg.utils.files import left_behind, temporary_file
+from mmseg.utils.files import atomic_file, left_behind, replacing
 
 from .safe_load import damaged, read_pickled, refuse_inflated
 from .validate import checked_meta
@@ -35,22 +35,16 @@ def write_whole(path: str | os.PathLike, write: Callable[[BinaryIO], Any],
         UserError: it cannot be written (a full disk, say). The old file is as it was, and nothing else
             is left behind.
     """
-    path = os.path.abspath(path)
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with temporary_file(path) as file:
-            with _disk_errors_alone():
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            if hasattr(os, 'posix_fadvise'):  # what is verified shall come from the disk
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            if verify is not None:
-                verify(file.name)
-            os.replace(file.name, path)
-        _sync_folder(os.path.dirname(path))
-    except OSError as error:
-        raise UserError(f"cannot write '{path}': {error.strerror or error}") from error
+    with atomic_file(path) as file:
+        with _disk_errors_alone():
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if hasattr(os, 'posix_fadvise'):  # what is verified shall come from the disk
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if verify is not None:
+            verify(file.name)
+    _sync_folder(os.path.dirname(os.path.abspath(path)))
 
 
 @contextlib.contextmanager
@@ -156,19 +150,11 @@ def remove_older(path: str | os.PathLike, keep: int) -> None:
 def point_to(link: str | os.PathLike, target: str) -> None:
     """Let ``link`` name the file ``target`` beside it, atomically; a second name of it where links are not
     possible."""
-    temporary = f'{link}.tmp{os.getpid()}'
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(temporary)
-    try:
+    with replacing(link) as temporary:
         try:
             os.symlink(target, temporary)
         except OSError:
             os.link(os.path.join(os.path.dirname(link), target), temporary)
-        os.replace(temporary, link)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
-        raise UserError(f"cannot write '{link}': {error.strerror or error}") from error
 
 
 def remove_temporaries(folder: str | os.PathLike) -> None:

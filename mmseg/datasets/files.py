@@ -1,14 +1,12 @@
 """Finding and writing files of data sets."""
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
 import os.path as osp
-import tempfile
-from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Sequence
+from typing import Any
 
 from PIL import Image
 
@@ -77,37 +75,6 @@ def find_files(folder: str, suffix: str, what: str | None) -> list[str]:
     return names
 
 
-@contextlib.contextmanager
-def atomic_file(path: str) -> Iterator[BinaryIO]:
-    """A binary file to write; it appears under ``path`` when the block has ended well, whole or not
-    at all.
-
-    Raises:
-        UserError: the folder cannot be written to.
-    """
-    folder = osp.dirname(osp.abspath(path))
-    try:
-        os.makedirs(folder, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f'.{osp.basename(path)}.', suffix='.tmp')
-    except OSError as error:
-        raise UserError(f'cannot write {path}: {error.strerror or error}') from None
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            yield file
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def write_text(path: str, text: str) -> None:
     """Write ``text`` atomically, unless the file holds just that already."""
     data = text.encode()
@@ -115,8 +82,7 @@ def write_text(path: str, text: str) -> None:
         with open(path, 'rb') as file:
             if file.read() == data:
                 return
-    with atomic_file(path) as file:
-        file.write(data)
+    write_bytes(path, data)
 
 
 def write_json(path: str, value: Any) -> None:

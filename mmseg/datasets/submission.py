@@ -15,10 +15,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from mmseg.utils import UserError
-from mmseg.utils.files import write_bytes
+from mmseg.utils.files import atomic_file, write_bytes
 
 from .cityscapes import LABEL_IDS, label_ids_table
-from .files import atomic_file, find_files, require_dir
+from .files import find_files, require_dir
 from .preparation.labels import PNG_END, png_size
 
 TRAIN_IDS = frozenset(range(len(LABEL_IDS)))

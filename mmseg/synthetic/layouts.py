@@ -11,12 +11,13 @@ import numpy as np
 
 from mmseg.datasets.preparation.labels import run_all
 from mmseg.utils import UserError
+from mmseg.utils.files import write_bytes
 
 from .labels import BY_NAME
 from .overlay import FOG_BETAS, RAIN_PATTERNS, RAIN_SETTINGS, add_fog, add_rain
 from .render import render_scene
 from .weather import apply_weather
-from .writer import MANIFEST, Job, _png, _write, run_job
+from .writer import MANIFEST, Job, _png, run_job
 
 # class in SYNTHIA's numbering, by its name in Cityscapes
 SYNTHIA_IDS = {
@@ -66,7 +67,7 @@ def write_layout(layout: str, out: str | Path, train: int, val: int, test: int |
 def _write_scene(scene: tuple[str, int], one: Callable, plan: Plan) -> None:
     for path, content in one(plan, *scene):
         if not path.is_file():
-            _write(path, _png(content() if callable(content) else content))
+            write_bytes(path, _png(content() if callable(content) else content))
 
 
 def _gta(plan: Plan, split: str, number: int) -> Iterator[tuple[Path, np.ndarray]]:

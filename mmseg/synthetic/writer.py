@@ -5,7 +5,6 @@ import json
 import multiprocessing
 import os
 import signal
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mmseg.utils import UserError
+from mmseg.utils.files import write_bytes
 
 from .labels import ID_TO_COLOUR
 from .render import RenderedScene, render_scene
@@ -167,7 +167,7 @@ def _open_folder(root: Path, settings: Settings) -> None:
     for split in SPLITS:
         for condition in CONDITIONS:
             (root / 'acdc' / 'rgb_anon' / condition / split).mkdir(parents=True, exist_ok=True)
-    _write(manifest, (json.dumps(wanted, indent=2) + '\n').encode())
+    write_bytes(manifest, (json.dumps(wanted, indent=2) + '\n').encode())
 
 
 def _run(todo: list[Job], nproc: int, progress: bool) -> None:
@@ -203,9 +203,9 @@ def run_job(job: Job) -> None:
         content['reference'] = job.scene(variant=1).image
     for part, path in paths.items():
         if part == 'polygons':
-            _write(path, json.dumps(polygons_json(scene)).encode())
+            write_bytes(path, json.dumps(polygons_json(scene)).encode())
         else:
-            _write(path, _png(content[part]))
+            write_bytes(path, _png(content[part]))
 
 
 def polygons_json(scene: RenderedScene) -> dict:
@@ -223,17 +223,3 @@ def _png(array: np.ndarray) -> bytes:
     if array.ndim == 3:
         array = cv2.cvtColor(array, cv2.COLOR_RGB2BGR if array.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     return cv2.imencode('.png', array)[1].tobytes()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix='.part-')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

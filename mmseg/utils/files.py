@@ -26,36 +26,49 @@ PNG_HEAD = 33  # bytes of a PNG before its second chunk
 TEMPORARY_NAME = re.compile(r'.+\.tmp(\d+)')
 
 
-def write_bytes(path: str | os.PathLike, data: bytes) -> None:
-    """Write a whole file at once; a reader sees the old one or the new one. Makes the folder.
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike, suffix: str = '') -> Iterator[str]:
+    """Inside the block a path beside ``path``, ``<path>.tmp<process><suffix>``, to make a new file at. The
+    file takes the name ``path`` when the block ends well: at any moment the old or the new one is there,
+    whole. Otherwise it is removed. Makes the folder.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: an OSError in the block, or the folder cannot be written to.
     """
-    path = Path(path)
+    path = os.path.abspath(path)
+    temporary = f'{path}.tmp{os.getpid()}{suffix}'
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_file(path.with_name(f'.{path.name}')) as file:
-            file.write(data)
-            file.flush()
-            os.replace(file.name, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # of a killed process of that number
+            os.remove(temporary)
+        yield temporary
+        os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"cannot write '{path}': {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
 
 
 @contextlib.contextmanager
-def temporary_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Inside the block a new file ``<path>.tmp<process>``, to be given its own name there; what is still
-    called so afterwards is removed. It is locked, so that others see that somebody writes it."""
-    name = f'{path}.tmp{os.getpid()}'
-    try:
-        with open(name, 'wb') as file:
-            with contextlib.suppress(OSError):  # there are file systems without locks
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield file
-    finally:
-        with contextlib.suppress(OSError):
-            os.remove(name)
+def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Inside the block a binary file to write, which becomes ``path`` as :func:`replacing` says. It is
+    locked, so that others see that somebody writes it.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    with contextlib.ExitStack() as after, replacing(path) as temporary, open(temporary, 'wb') as file:
+        with contextlib.suppress(OSError):  # there are file systems without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        after.callback(os.close, os.dup(file.fileno()))  # locked until the file has its name
+        yield file
+
+
+def write_bytes(path: str | os.PathLike, data: bytes) -> None:
+    """Write a whole file at once, see :func:`atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(data)
 
 
 def left_behind(path: Path) -> bool:

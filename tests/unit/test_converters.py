@@ -281,7 +281,7 @@ def test_a_converter_killed_ten_times_ends_with_the_same_bytes(tmp_path):
             break
     assert kills == 10
     assert len({*maps}) > 1, 'most kills came before or after all the work'
-    (trees['killed'] / 'labels/.00001_labelTrainIds.png.abcd1234.tmp').write_bytes(b'half')
+    (trees['killed'] / 'labels/00001_labelTrainIds.png.tmp4194305').write_bytes(b'half')
     convert('gta', trees['killed'])
     assert contents(trees['killed']) == contents(trees['undisturbed'])
 

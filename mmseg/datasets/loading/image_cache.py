@@ -26,8 +26,9 @@ import cv2
 import numpy as np
 
 from mmseg.utils import UserError, get_root_logger
+from mmseg.utils.files import atomic_file
 
-from ..files import atomic_file, write_json
+from ..files import write_json
 from ..pipelines import Compose, LoadAnnotations, LoadImageFromFile, Resize
 
 FORMAT = 1
@@ -200,16 +201,12 @@ class CachedImages:
         header = dict(settings=self.digest, sources=stamps, rest=_encoded(rest),
                       arrays={key: list(array.shape) for key, array in arrays.items()})
         text = json.dumps(header).encode()
-        try:
-            with atomic_file(path) as file:
-                file.write(MAGIC + struct.pack('<I', len(text)) + text)
-                for array in arrays.values():
-                    file.write(bytes(-file.tell() % ALIGNMENT))
-                    file.write(array.data)
-                return file.tell()
-        except OSError as error:
-            raise UserError(f'cannot write the cache file {path}: {error.strerror or error}; what is there '
-                            'already is kept for the next try') from None
+        with atomic_file(path) as file:
+            file.write(MAGIC + struct.pack('<I', len(text)) + text)
+            for array in arrays.values():
+                file.write(bytes(-file.tell() % ALIGNMENT))
+                file.write(array.data)
+            return file.tell()
 
     def finish(self) -> None:
         """Say that the cache is whole, and in which settings."""

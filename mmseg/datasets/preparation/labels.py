@@ -22,16 +22,17 @@ from tqdm import tqdm
 from mmseg.core.evaluation import get_classes
 from mmseg.utils import ArgumentParser, UserError
 from mmseg.utils.errors import positive
+from mmseg.utils.files import atomic_file
 from mmseg.utils.reading import is_folder, read_lines, walk_tree
 
-from ..files import atomic_file, find_files, names_in, write_text
+from ..files import find_files, names_in, write_text
 from ..pipelines.loading import count_values, read_label
 from .class_stats import ClassIds, Stats, label_stats, write_class_stats
 
 PNG_START = b'\x89PNG\r\n\x1a\n'
 PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'
 # what atomic_file was writing when it was killed
-LEFTOVER = re.compile(r'\..+(TrainIds\.png|\.json|\.txt)\.\w{8}\.tmp')
+LEFTOVER = re.compile(r'.+(TrainIds\.png|\.json|\.txt)\.tmp\d+')
 OUTPUT = '_labelTrainIds.png'
 LOCK_SECONDS = 20
 LEFT_OUT = 'left_out.txt'   # in the data root: images that training passes over, one name a line
