@@ -1,9 +1,14 @@
 from .accuracy import accuracy
 from .adversarial_loss import AdversarialLoss
 from .charbonnier_entropy_loss import CharbonnierEntropyLoss
+from .confidence_regularization_loss import ConfidenceRegularizationLoss
 from .cross_entropy_loss import CrossEntropyLoss
+from .distillation_loss import DistillationLoss
 from .entropy_balance_loss import EntropyBalanceLoss, RunningQuantile, pixel_entropy
 from .minent_loss import MinEntLoss, self_information
+from .prototype_consistency_loss import PrototypeConsistencyLoss
+from .reverse_cross_entropy_loss import ReverseCrossEntropyLoss
 
-__all__ = ['AdversarialLoss', 'CharbonnierEntropyLoss', 'CrossEntropyLoss', 'EntropyBalanceLoss',
-           'MinEntLoss', 'RunningQuantile', 'accuracy', 'pixel_entropy', 'self_information']
+__all__ = ['AdversarialLoss', 'CharbonnierEntropyLoss', 'ConfidenceRegularizationLoss', 'CrossEntropyLoss',
+           'DistillationLoss', 'EntropyBalanceLoss', 'MinEntLoss', 'PrototypeConsistencyLoss',
+           'ReverseCrossEntropyLoss', 'RunningQuantile', 'accuracy', 'pixel_entropy', 'self_information']
