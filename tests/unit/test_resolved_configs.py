@@ -1,0 +1,93 @@
+"""What configs and experiments say once their base files are merged in, against values kept from commit
+f877847: how the files share their content is free, the values of a run are not.
+
+``python tests/unit/test_resolved_configs.py`` writes the golden file again, for a change that is meant.
+"""
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import CONFIG_DIR, generate_experiment_cfgs, resolve
+from mmseg.experiments.runs import read
+
+GOLDEN = Path(__file__).parents[1] / 'data' / 'golden_configs.json.gz'
+CASES = json.loads(gzip.decompress(GOLDEN.read_bytes())) if GOLDEN.exists() else {'files': {}, 'tables': {}}
+# a shipped config → (its table, its row)
+ROWS = {
+    'daformer/gta2cs_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py': (6, 36),
+    'daformer/cs2acdc_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py': (8, 0),
+    'ebda/cs2acdc_ebda_daformer_mitb5_s0.py': (21, 0),
+    'ebda/cs2acdc_ebda_released_daformer_mitb5_s0.py': (20, 0),
+    'camvid/camvid_day2dusk_ebda_effnetlite0_s0.py': (901, 2),
+    'toy/streets_source_mitb0_s0.py': (900, 0),
+    'toy/streets_daformer_mitb0_s0.py': (900, 3),
+    'toy/streets_ebda_mitb0_s0.py': (900, 6),
+    'toy/streets_target_mitb0_s0.py': (900, 9),
+}
+# what the minutes of the demo's configs have otherwise than the hours of table 900
+DEMO_BUDGET = {
+    'runner.max_iters': (800, 4000), 'checkpoint_config.interval': (800, 4000),
+    'evaluation.interval': (800, 1000), 'log_config.interval': (20, 50), 'data.workers_per_gpu': (2, 4)}
+
+
+def canonical(cfg: dict) -> Any:
+    """As json holds it: tuples are lists, keys are in order."""
+    return json.loads(json.dumps(cfg, sort_keys=True))
+
+
+def shipped(file: str) -> dict:
+    return read(CONFIG_DIR / file)
+
+
+def differences(first: Any, second: Any, path: str = '') -> dict[str, tuple]:
+    """Dotted key → (first's value, second's), where they are not the same."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        return {key: value for name in sorted({*first, *second})
+                for key, value in differences(first.get(name), second.get(name), f'{path}.{name}').items()}
+    return {} if first == second else {path.lstrip('.'): (first, second)}
+
+
+@pytest.mark.parametrize('file', CASES['files'])
+def test_config_file_resolves_to_the_golden_values(file):
+    assert differences(CASES['files'][file], canonical(shipped(file))) == {}
+
+
+@pytest.mark.parametrize('table', CASES['tables'])
+def test_rows_resolve_to_the_golden_values(table):
+    rows = [canonical(resolve(cfg)) for cfg in generate_experiment_cfgs(int(table))]
+    assert len(rows) == len(CASES['tables'][table])
+    for golden, row in zip(CASES['tables'][table], rows):
+        assert differences(golden, row) == {}, row['name']
+
+
+@pytest.mark.parametrize('file', ROWS)
+def test_a_shipped_config_is_the_run_of_its_row(file):
+    table, number = ROWS[file]
+    row = canonical(resolve(generate_experiment_cfgs(table)[number]))
+    found = differences(canonical(shipped(file)), row)
+    labels = {key: found.pop(key) for key in [*found] if key in ('exp', 'gpu_model') or key.startswith('name')}
+    assert labels['exp'] == ('basic', table)
+    assert found == (DEMO_BUDGET if table == 900 else {})
+
+
+def test_every_shipped_config_of_a_benchmark_has_a_row():
+    files = {str(path.relative_to(CONFIG_DIR)) for path in CONFIG_DIR.glob('*/*.py')
+             if path.parent.name != '_base_'}
+    # the run that makes the demo's weights, its continuation and the four steps of the tests have none
+    assert files - {*ROWS} == {f'toy/streets_{name}.py' for name in (
+        'start_mitb0', 'start_robust_mitb0', 'test')}
+
+
+if __name__ == '__main__':
+    from experiments import list_experiments
+    paths = [str(path.relative_to(CONFIG_DIR)) for path in sorted(CONFIG_DIR.rglob('*.py'))]
+    content = dict(
+        files={path: canonical(shipped(path)) for path in paths},
+        tables={table: [canonical(resolve(cfg)) for cfg in generate_experiment_cfgs(table)]
+                for table, _, _ in list_experiments()})
+    GOLDEN.write_bytes(gzip.compress(json.dumps(content, sort_keys=True).encode(), mtime=0))
