@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmseg.experiments.description import EntropyBalance, Experiment, describe, render
 from mmseg.utils import UserError
-from mmseg.utils.config import Config
+from mmseg.utils.config import Config, plain
 
 CONFIG_DIR = Path(__file__).resolve().parent / 'configs'
 SEEDS = (0, 1, 2)
@@ -228,4 +228,4 @@ def resolve(cfg: dict) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'experiment.json'
         path.write_text(json.dumps({**cfg, '_base_': base}))
-        return Config.fromfile(str(path))._cfg_dict.to_dict()
+        return plain(Config.fromfile(str(path)))._cfg_dict.to_dict()

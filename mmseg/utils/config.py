@@ -66,9 +66,10 @@ def load_config(path: str | os.PathLike | Config, options: Mapping[str, Any] | N
 def plain(cfg: Config) -> Config:
     """``cfg`` with what Python's names stand for in place of what json cannot hold: lists for ranges, sets
     and
-    arrays, text for paths. Imported classes and functions are no variables of a config, and go."""
+    arrays, text for paths. What is for config files alone goes: imported classes and functions, and names
+    that begin with an underscore."""
     content = {key: _plain(value) for key, value in cfg._cfg_dict.items()
-               if key in READ or not callable(value)}
+               if key in READ or not (callable(value) or key.startswith('_'))}
     # not ConfigDict.update, which would merge
     for key in [*cfg._cfg_dict]:
         del cfg._cfg_dict[key]

@@ -1,22 +1,8 @@
 """ACDC with labels, at half its size."""
-_base_ = ['cityscapes_to_acdc_512x512.py']
-img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
-crop_size = (512, 512)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='Resize', img_scale=(960, 540)),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255),
-    dict(type='DefaultFormatBundle'),
-    dict(type='Collect', keys=['img', 'gt_semantic_seg']),
-]
+_base_ = ['domains_512x512.py']
+train_pipeline = {{_base_._labelled.acdc}}
+test_pipeline = {{_base_._whole.acdc}}
 data = dict(
-    train=dict(
-        type='ACDCDataset',
-        data_root='data/acdc/',
-        img_dir='rgb_anon/train',
-        ann_dir='gt/train',
-        pipeline=train_pipeline))
+    train={{_base_._source.acdc}},
+    val={{_base_._val.acdc}},
+    test={{_base_._val.acdc}})

@@ -1,3 +1,4 @@
 """CamVid's dusk sequence with labels."""
-_base_ = ['camvid_day_256x256.py']
-data = dict(train=dict(img_dir='dusk_train/images', ann_dir='dusk_train/labels'))
+_base_ = ['domains_camvid_256x256.py']
+train_pipeline = {{_base_._labelled}}
+data = dict(train={{_base_._source.dusk}})

@@ -1,5 +1,8 @@
 """Cityscapes alone, validated on Dark Zurich."""
-_base_ = ['cityscapes_to_acdc_512x512.py']
+_base_ = ['domains_512x512.py']
+train_pipeline = {{_base_._labelled.cityscapes}}
+test_pipeline = {{_base_._whole.acdc}}
 data = dict(
-    val=dict(type='DarkZurichDataset', data_root='data/dark_zurich/'),
-    test=dict(type='DarkZurichDataset', data_root='data/dark_zurich/'))
+    train={{_base_._source.cityscapes}},
+    val={{_base_._val.dark_zurich}},
+    test={{_base_._val.dark_zurich}})

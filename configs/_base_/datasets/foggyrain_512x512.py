@@ -1,20 +1,8 @@
 """Foggy and Rain Cityscapes with labels."""
-_base_ = ['cityscapes_to_foggyrain_512x512.py']
+_base_ = ['domains_512x512.py']
+train_pipeline = {{_base_._labelled.cityscapes}}
+test_pipeline = {{_base_._whole.cityscapes}}
 data = dict(
-    train=dict(
-        _delete_=True,
-        type='ConcatDataset',
-        datasets=[
-            dict(
-                type='FoggyCityscapesDataset',
-                data_root='data/cityscapes/',
-                img_dir='leftImg8bit_foggy/train',
-                ann_dir='gtFine/train',
-                pipeline={{_base_.train_pipeline}}),
-            dict(
-                type='RainCityscapesDataset',
-                data_root='data/cityscapes/',
-                img_dir='leftImg8bit_rain/train',
-                ann_dir='gtFine/train',
-                pipeline={{_base_.train_pipeline}})
-        ]))
+    train=dict(type='ConcatDataset', datasets=[{{_base_._source.foggy}}, {{_base_._source.rain}}]),
+    val=dict(type='ConcatDataset', datasets=[{{_base_._val.foggy}}, {{_base_._val.rain}}]),
+    test=dict(type='ConcatDataset', datasets=[{{_base_._val.foggy}}, {{_base_._val.rain}}]))

@@ -1,11 +1,12 @@
 """Cityscapes with labels and Dark Zurich without, validated on Dark Zurich."""
-_base_ = ['uda_cityscapes_to_acdc_512x512.py']
+_base_ = ['domains_512x512.py']
+source_train_pipeline = {{_base_._labelled.cityscapes}}
+target_train_pipeline = {{_base_._unlabelled.acdc}}
+test_pipeline = {{_base_._whole.acdc}}
 data = dict(
     train=dict(
-        target=dict(
-            type='DarkZurichDataset',
-            data_root='data/dark_zurich/',
-            img_dir='rgb_anon/train/night/',
-            ann_dir='rgb_anon/train/night/')),
-    val=dict(type='DarkZurichDataset', data_root='data/dark_zurich/'),
-    test=dict(type='DarkZurichDataset', data_root='data/dark_zurich/'))
+        type='UDADataset',
+        source={{_base_._source.cityscapes}},
+        target={{_base_._target.dark_zurich}}),
+    val={{_base_._val.dark_zurich}},
+    test={{_base_._val.dark_zurich}})
