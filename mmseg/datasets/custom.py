@@ -24,7 +24,9 @@ from .loading.image_cache import CachedImages, StaleCache, cached_length, folder
 from .loading.image_header import refuse_turned, turned_file
 from .pipelines import Compose
 from .pipelines.loading import read_label, rename_labels
+from .pipelines.pseudo_labels import with_pseudo_labels
 from .preparation.class_stats import FALLBACK, ClassIds
+from .pseudo_labels import LABELS, picture_name, require_pseudo_labels
 
 
 @DATASETS.register_module()
@@ -50,10 +52,12 @@ class CustomDataset(Evaluated, Dataset):
         cache: folder that tools/cache_dataset.py filled; images and labels come from there, decoded and
             resized. Or dict(dir=..., missing='decode'): read the source files where the cache has
             nothing for them, or something older. None for no cache.
+        pseudo_labels: folder that tools/make_pseudo_labels.py filled; training samples then hold its labels
+            as ``pseudo_semantic_seg``, resized, cropped and mirrored as the image is. None for none.
 
     Raises:
-        UserError: missing folder, no image, an image without label (in training), unknown class, a
-            cache that is missing or stale.
+        UserError: missing folder, no image, an image without label or pseudo-label (in training), unknown
+            class, a cache that is missing or stale.
     """
 
     CLASSES: Sequence[str] | None = None
@@ -68,7 +72,7 @@ class CustomDataset(Evaluated, Dataset):
                  data_root: str | None = None, test_mode: bool = False, ignore_index: int = 255,
                  reduce_zero_label: bool = False, classes: Sequence[str] | str | None = None,
                  palette: Sequence | None = None, use_labels: bool = True,
-                 cache: str | dict | None = None):
+                 cache: str | dict | None = None, pseudo_labels: str | None = None):
         if data_root is not None:
             require_dir(data_root, 'data root', self.DOWNLOAD)
         self.data_root = data_root
@@ -77,12 +81,15 @@ class CustomDataset(Evaluated, Dataset):
         self.img_suffix, self.seg_map_suffix = img_suffix, seg_map_suffix
         self.test_mode, self.use_labels = test_mode, use_labels
         self.ignore_index, self.reduce_zero_label = ignore_index, reduce_zero_label
+        self.pseudo_labels = None if test_mode else pseudo_labels
         self._choose_classes(classes, palette)
         self.pipeline = Compose(self._adapt(pipeline))
         self._turns = any(getattr(transform, 'turns', False) for transform in self.pipeline.transforms)
         self.img_infos = self.load_annotations()
         if not test_mode and use_labels and self._opens_labels(pipeline):
             self._require_labels()
+        if self.pseudo_labels is not None:
+            require_pseudo_labels(self.pseudo_labels, map(self._pseudo_label, self.img_infos), self.CLASSES)
         if cache:
             self._use_cache(**({'dir': cache} if isinstance(cache, str) else cache))
 
@@ -139,7 +146,9 @@ class CustomDataset(Evaluated, Dataset):
 
     def _adapt(self, pipeline: Sequence[dict]) -> list:
         """The pipeline without the steps on labels where labels are not used; where they are, they
-        are read as :meth:`get_gt_seg_map` does."""
+        are read as :meth:`get_gt_seg_map` does. With a step that reads pseudo-labels, if there are any."""
+        if self.pseudo_labels is not None:
+            pipeline = with_pseudo_labels(pipeline)
         if self.use_labels or self.test_mode:
             return [{**transform, 'reduce_zero_label': True} if self.reduce_zero_label
                     and isinstance(transform, dict) and transform.get('type') == 'LoadAnnotations'
@@ -234,7 +243,12 @@ class CustomDataset(Evaluated, Dataset):
                            label_map=self.label_map or None,
                            num_classes=len(self.CLASSES) if self.CLASSES else None,
                            ignore_index=self.ignore_index)
+        if self.pseudo_labels is not None:
+            results['pseudo_label'] = osp.join(self.pseudo_labels, LABELS, self._pseudo_label(info))
         return results
+
+    def _pseudo_label(self, info: dict) -> str:
+        return picture_name(info['filename'], self.img_suffix)
 
     def get_ann_info(self, index: int) -> dict:
         return self.img_infos[index]['ann']

@@ -13,6 +13,7 @@ from mmseg.utils.registry import check_keys
 
 from .builder import DATASETS
 from .preparation.class_stats import LabelIndex, read_samples_with_class, refuse_other_ids
+from .pseudo_labels import FIELD
 from .rare_class_sampling import draw_class_and_image, get_rcs_class_probs, images_with_class
 from .weather_cityscapes import scene_of
 
@@ -23,7 +24,7 @@ RCS_KEYS = {'min_pixels', 'class_temp', 'min_crop_ratio', 'stats_dir'}
 @DATASETS.register_module()
 class UDADataset(Dataset):
     """Items are the source's (img, img_metas, gt_semantic_seg) with the target's target_img and
-    target_img_metas.
+    target_img_metas and, if it has pseudo-labels, target_pseudo_semantic_seg.
 
     Without rare class sampling, item i pairs source i div len(target) with target i mod
     len(target). With it (method.md; the index is not used): a class, an image that holds it, up to
@@ -124,7 +125,8 @@ class UDADataset(Dataset):
 
     @staticmethod
     def _pair(source: dict, target: dict) -> dict:
-        return {**source, 'target_img_metas': target['img_metas'], 'target_img': target['img']}
+        given = {f'target_{key}': target[key] for key in ('img_metas', 'img', FIELD) if key in target}
+        return {**source, **given}
 
     def __getitem__(self, index: int) -> dict:
         if self.rcs_enabled:

@@ -20,11 +20,12 @@ from .photometric import (
     Rerange,
     RGB2Gray,
 )
+from .pseudo_labels import LoadPseudoLabels
 from .test_time_aug import MultiScaleFlipAug
 
 __all__ = [
     'CLAHE', 'AdjustGamma', 'Collect', 'Compose', 'DefaultFormatBundle', 'ImageToTensor',
-    'LoadAnnotations', 'LoadImageFromFile', 'MultiScaleFlipAug', 'Normalize', 'Pad',
+    'LoadAnnotations', 'LoadImageFromFile', 'LoadPseudoLabels', 'MultiScaleFlipAug', 'Normalize', 'Pad',
     'PhotoMetricDistortion', 'RGB2Gray', 'RandomCrop', 'RandomCutOut', 'RandomFlip', 'RandomRotate',
     'Rerange', 'Resize', 'SegRescale', 'ToDataContainer', 'ToTensor', 'Transpose',
     'WrapFieldsToLists', 'to_tensor',

@@ -10,6 +10,7 @@ from mmcv.parallel import DataContainer
 from mmseg.utils import UserError
 
 from ..builder import PIPELINES
+from ..pseudo_labels import FIELD
 
 META_KEYS = ('filename', 'ori_filename', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip',
              'flip_direction', 'img_norm_cfg')
@@ -106,16 +107,18 @@ class ToDataContainer:
 
 @PIPELINES.register_module()
 class DefaultFormatBundle:
-    """img → float or uint8 tensor (C H W), gt_semantic_seg → int64 (1 H W), both to be stacked."""
+    """img → float or uint8 tensor (C H W), gt_semantic_seg and pseudo_semantic_seg → int64 (1 H W), all to be
+    stacked."""
 
     deterministic = keeps_labels = True
 
     def __call__(self, results: dict) -> dict:
         if 'img' in results:
             results['img'] = DataContainer(image_to_tensor(results['img']), stack=True)
-        if 'gt_semantic_seg' in results:
-            label = to_tensor(results['gt_semantic_seg'][None].astype(np.int64))
-            results['gt_semantic_seg'] = DataContainer(label, stack=True)
+        for key in ('gt_semantic_seg', FIELD):
+            if key in results:
+                label = to_tensor(results[key][None].astype(np.int64))
+                results[key] = DataContainer(label, stack=True)
         return results
 
     def __repr__(self) -> str:
