@@ -1,5 +1,5 @@
 """ACDC with labels, at half its size."""
-_base_ = ['domains_512x512.py']
+_base_ = ['../domains/street_scenes_512x512.py']
 train_pipeline = {{_base_._labelled.acdc}}
 test_pipeline = {{_base_._whole.acdc}}
 data = dict(

@@ -1,4 +1,4 @@
 """CamVid's daylight sequences alone, validated on the dusk sequence."""
-_base_ = ['domains_camvid_256x256.py']
+_base_ = ['../domains/camvid_256x256.py']
 train_pipeline = {{_base_._labelled}}
 data = dict(train={{_base_._source.day}})

@@ -1,5 +1,5 @@
 """Cityscapes alone, validated on Dark Zurich."""
-_base_ = ['domains_512x512.py']
+_base_ = ['../domains/street_scenes_512x512.py']
 train_pipeline = {{_base_._labelled.cityscapes}}
 test_pipeline = {{_base_._whole.acdc}}
 data = dict(

@@ -1,5 +1,5 @@
 """SYNTHIA alone, validated on Cityscapes."""
-_base_ = ['domains_512x512.py']
+_base_ = ['../domains/street_scenes_512x512.py']
 train_pipeline = {{_base_._labelled.synthia}}
 test_pipeline = {{_base_._whole.cityscapes}}
 data = dict(

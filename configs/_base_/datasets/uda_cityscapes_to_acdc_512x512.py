@@ -1,5 +1,5 @@
 """Cityscapes with labels and ACDC without, validated on ACDC."""
-_base_ = ['domains_512x512.py']
+_base_ = ['../domains/street_scenes_512x512.py']
 source_train_pipeline = {{_base_._labelled.cityscapes}}
 target_train_pipeline = {{_base_._unlabelled.acdc}}
 test_pipeline = {{_base_._whole.acdc}}

@@ -3,7 +3,7 @@
 Target: all of both training sets (2975 x 3 and 262 x 36 pictures), whose scenes are those of the source;
 exclude_paired_source=True with a shorter split of the target leaves these source images out.
 """
-_base_ = ['domains_512x512.py']
+_base_ = ['../domains/street_scenes_512x512.py']
 source_train_pipeline = {{_base_._labelled.cityscapes}}
 target_train_pipeline = {{_base_._unlabelled.cityscapes}}
 test_pipeline = {{_base_._whole.cityscapes}}

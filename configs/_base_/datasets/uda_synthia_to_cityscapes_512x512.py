@@ -1,5 +1,5 @@
 """SYNTHIA with labels and Cityscapes without, validated on Cityscapes."""
-_base_ = ['domains_512x512.py']
+_base_ = ['../domains/street_scenes_512x512.py']
 source_train_pipeline = {{_base_._labelled.synthia}}
 target_train_pipeline = {{_base_._unlabelled.cityscapes}}
 test_pipeline = {{_base_._whole.cityscapes}}

@@ -1,6 +1,6 @@
 """Street scenes in crops of 512x512: each domain as source, as target and for evaluation.
 
-The files beside this one choose among them. A name that begins with an underscore is for the files that
+The files in ../datasets choose among them. A name that begins with an underscore is for the files that
 build on this one; no run sees it.
 """
 img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
