@@ -21,6 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mmseg.datasets import build_dataset
+from mmseg.datasets.preparation.labels import png_size
 from mmseg.utils import UserError
 
 STATS = ('sample_class_stats.json', 'sample_class_stats_dict.json', 'samples_with_class.json')
@@ -231,6 +232,20 @@ def test_truncated_pictures_and_labels_are_named(tmp_path, capsys):
         convert('gta', root, code=1)
         assert str(path) in error_of(capsys)
         path.write_bytes(whole)
+
+
+def test_the_size_of_a_whole_png_is_read_and_any_damage_of_its_ends_told(tmp_path):
+    path = tmp_path / 'x.png'
+    Image.fromarray(np.arange(128, dtype=np.uint16).reshape(8, 16)).save(path)
+    whole = path.read_bytes()
+    assert png_size(str(path)) == (16, 8)
+    for damaged in (*(whole[:kept] for kept in range(len(whole))), whole[:20] + b'x' + whole[21:],
+                    b'GIF89a' + whole[6:], whole + b'x'):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match='x.png is no whole PNG file'):
+            png_size(str(path))
+    with pytest.raises(UserError, match='cannot read the image .*none.png: No such file'):
+        png_size(str(tmp_path / 'none.png'))
 
 
 def test_missing_images_of_cityscapes_are_a_warning(tmp_path, capsys):

@@ -5,6 +5,7 @@ import io
 import shutil
 import struct
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -192,7 +193,8 @@ def test_official_images_have_to_be_complete(images):
     size = struct.pack('>II', 1920, 1080)
     for path in (images / 'acdc').rglob('*.png'):
         content = path.read_bytes()
-        path.write_bytes(content[:16] + size + content[24:])
+        head = content[12:16] + size + content[24:29]
+        path.write_bytes(content[:12] + head + struct.pack('>I', zlib.crc32(head)) + content[33:])
     write_submission('acdc', images / 'out.zip', [])
     faults = check_submission('acdc', str(images / 'out.zip'), str(images / 'acdc'), progress=False)
     assert '2 test images, the benchmark has 2000' in faults[0]

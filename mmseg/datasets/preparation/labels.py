@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import os.path as osp
 import re
-import struct
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from tqdm import tqdm
 
 from mmseg.core.evaluation import get_classes
@@ -29,7 +29,6 @@ from ..files import find_files, names_in, write_text
 from ..pipelines.loading import count_values, read_label
 from .class_stats import ClassIds, Stats, label_stats, write_class_stats
 
-PNG_START = b'\x89PNG\r\n\x1a\n'
 PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'
 # what atomic_file was writing when it was killed
 LEFTOVER = re.compile(r'.+(TrainIds\.png|\.json|\.txt)\.tmp\d+')
@@ -153,14 +152,16 @@ def png_size(path: str) -> tuple[int, int]:
     """
     try:
         with open(path, 'rb') as file:
-            head = file.read(24)
-            file.seek(max(0, os.fstat(file.fileno()).st_size - len(PNG_END)))
-            end = file.read()
-    except OSError as error:
-        raise UserError(f'cannot read the image {path}: {error.strerror or error}') from None
-    if head[:8] != PNG_START or head[12:16] != b'IHDR' or end != PNG_END:
+            size = PngImageFile(file).size
+            file.seek(-len(PNG_END), os.SEEK_END)
+            whole = file.read() == PNG_END
+    except (SyntaxError, ValueError, OSError) as error:
+        if getattr(error, 'errno', None):  # others are Pillow's, of damaged files
+            raise UserError(f'cannot read the image {path}: {error.strerror}') from None
+        whole = False
+    if not whole:
         raise UserError(f'{path} is no whole PNG file: unpack or fetch it again')
-    return struct.unpack('>II', head[16:24])
+    return size
 
 
 # ---- label maps ----
