@@ -5,10 +5,13 @@ from .confidence_regularization_loss import ConfidenceRegularizationLoss
 from .cross_entropy_loss import CrossEntropyLoss
 from .distillation_loss import DistillationLoss
 from .entropy_balance_loss import EntropyBalanceLoss, RunningQuantile, pixel_entropy
+from .light_loss import LightLoss
 from .minent_loss import MinEntLoss, self_information
 from .prototype_consistency_loss import PrototypeConsistencyLoss
 from .reverse_cross_entropy_loss import ReverseCrossEntropyLoss
+from .static_loss import StaticLoss
 
 __all__ = ['AdversarialLoss', 'CharbonnierEntropyLoss', 'ConfidenceRegularizationLoss', 'CrossEntropyLoss',
-           'DistillationLoss', 'EntropyBalanceLoss', 'MinEntLoss', 'PrototypeConsistencyLoss',
-           'ReverseCrossEntropyLoss', 'RunningQuantile', 'accuracy', 'pixel_entropy', 'self_information']
+           'DistillationLoss', 'EntropyBalanceLoss', 'LightLoss', 'MinEntLoss', 'PrototypeConsistencyLoss',
+           'ReverseCrossEntropyLoss', 'RunningQuantile', 'StaticLoss', 'accuracy', 'pixel_entropy',
+           'self_information']
