@@ -21,11 +21,11 @@ import json
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from experiments import generate_experiment_cfgs, list_experiments, resolve
+from mmseg.experiments.differences import differences
 from mmseg.experiments.launch import (
     STOPPED,
     Failure,
@@ -194,29 +194,6 @@ def with_data_root(cfg: dict, mapping: str) -> dict:
     return result
 
 
-def flatten(node: dict, prefix: str = '') -> Iterator[tuple[str, Any]]:
-    """('a.b', value) of every leaf; an empty dict is one."""
-    for key, value in node.items():
-        if isinstance(value, dict) and value:
-            yield from flatten(value, f'{prefix}{key}.')
-        else:
-            yield f'{prefix}{key}', value
-
-
-def differences(base: dict, cfg: dict) -> list[str]:
-    """One line for each key that ``cfg`` adds (+), drops (-) or changes (~)."""
-    old, new = dict(flatten(base)), dict(flatten(cfg))
-    lines = []
-    for key in sorted({*old, *new}):
-        if key not in old:
-            lines.append(f'+ {key} = {new[key]!r}')
-        elif key not in new:
-            lines.append(f'- {key} (was {old[key]!r})')
-        elif old[key] != new[key]:
-            lines.append(f'~ {key} = {new[key]!r} (was {old[key]!r})')
-    return lines
-
-
 def print_plan(runs: list[Run]) -> None:
     for number, run in enumerate(runs, 1):
         print(f'# [{number}/{len(runs)}] {run.cfg["name"]}')
@@ -277,6 +254,11 @@ def launch(runs: list[Run], jobs: int | None) -> int:
     failed = [(run, failure) for run, failure in zip(waiting, failures) if failure is not None]
     done = len(waiting) - len(failed) + sum(run.state == DONE for run in runs)
     print(f'{done} of {len(runs)} runs finished')
+    unfinished = {run.work_dir for run, _ in failed} | {run.work_dir for run in runs if run.state == BUSY}
+    finished = [run.work_dir for run in runs if run.work_dir not in unfinished]
+    if len(runs) > 1 and finished:  # a single run has told it itself
+        from mmseg.report.closing import closing_lines  # as above: --list and --dry-run do without
+        print('\n'.join(closing_lines(finished)))
     for run, failure in failed:
         forget_failed_start(run)
         sys.stderr.write(f'error: {run.work_dir}: {failure.reason}\n')

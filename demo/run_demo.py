@@ -21,6 +21,7 @@ STREETS = Path('data/streets')
 SCENES = ['--train', '400', '--val', '60', '--size', '256x128', '--seed', '0']
 RUNS = OUT / 'local-basic'
 PICTURE = OUT / 'overlay.png'
+REPORT = OUT / 'report.html'
 METHODS = {
     'source only': 'streets_source_mitb0_s0',
     'DAFormer': 'streets_daformer_mitb0_s0',
@@ -72,6 +73,12 @@ def picture_step() -> Step:
         str(run_dir / 'latest.pth'), '--out', str(PICTURE)], result=str(PICTURE))
 
 
+def report_step() -> Step:
+    runs = [str(newest_run(name)) for name in METHODS.values()]
+    program = [sys.executable, '-m', 'tools.report', *runs]
+    return Step('report', [*program, '--title', 'The demo', '--out', str(REPORT)], result=str(REPORT))
+
+
 def target_miou(name: str) -> float:
     """The mIoU (%) on the target's validation images, from the scores that the test has kept."""
     scores = max(newest_run(name).glob('eval_latest_*.json'), default=None)
@@ -95,16 +102,17 @@ def main(argv: list[str] | None = None) -> None:
     ArgumentParser(description=__doc__.splitlines()[0]).parse_args(argv)
     os.chdir(ROOT)
     names = METHODS.values()
-    total = len(data_steps()) + 2 * len(names) + 1
+    total = len(data_steps()) + 2 * len(names) + 2
     elapsed = sum(run(step, number, total) for number, step in enumerate(data_steps(), 1))
     # side by side: a small network's step on two threads takes nearly as long as on one
     training = run_together([train_step(name) for name in names], len(data_steps()) + 1, total)
     elapsed += max(training)
-    for number, name in enumerate(names, total - len(names)):
+    for number, name in enumerate(names, total - len(names) - 1):
         elapsed += run(test_step(name), number, total)
-    elapsed += run(picture_step(), total, total)
+    elapsed += run(picture_step(), total - 1, total)
+    elapsed += run(report_step(), total, total)
     print(f'\n{comparison(dict(zip(METHODS, training)))}')
-    print(f'picture: {PICTURE}; all steps together took {elapsed / 60:.1f} min on '
+    print(f'picture: {PICTURE}; report: {REPORT}; all steps together took {elapsed / 60:.1f} min on '
           f'{PROCESSES} CPU cores')
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,12 +18,9 @@ from matplotlib.figure import Figure
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.engine.hooks.text_logger_hook import is_score
+from mmseg.report.logs import Curves, read_run
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.files import unused_path, write_bytes
-
-Curve = dict[int, float]  # iteration -> value
-Curves = dict[str, Curve]
-NO_VALUES = ('mode', 'epoch', 'iter', 'step')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -48,49 +43,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if args.out and Path(args.out).exists():
         raise UserError(f"--out '{args.out}' exists: name another file")
     return args
-
-
-def read_run(run: str) -> Curves:
-    """All numbers that a run logged, by key and iteration; of a repeated iteration the last is kept.
-
-    Raises:
-        UserError: no log is there, or it cannot be read.
-    """
-    path = Path(run)
-    files = [path] if path.is_file() else sorted(path.glob('*.log.json'))
-    if not files:
-        raise UserError(f"'{run}' is no .log.json file and no folder that holds one")
-    curves: Curves = {}
-    for file in files:
-        _read_log(file, curves)
-    if not curves:
-        raise UserError(f"'{run}' has logged nothing yet")
-    return curves
-
-
-def _read_log(file: Path, curves: Curves) -> None:
-    try:
-        lines = file.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"'{file}' cannot be read as a log: {error}") from error
-    trained = 0
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            if number == len(lines):
-                continue  # the line being written, or where a run was killed
-            raise UserError(f"'{file}', line {number}: no JSON, so this is no .log.json") from error
-        if not isinstance(record, dict) or 'mode' not in record:
-            continue  # the head, with the environment
-        if record['mode'] == 'train':
-            trained = int(record['iter'])
-        # mmcv writes the number of validation images there as 'iter'; in logs of the lineage the evaluation
-        # follows the record of the last logged iteration before it
-        iteration = int(record.get('step') or trained or record.get('iter', 0))
-        for key, value in record.items():
-            if key not in NO_VALUES and isinstance(value, (int, float)) and math.isfinite(value):
-                curves.setdefault(key, {})[iteration] = float(value)
 
 
 def check_keys(keys: Sequence[str], runs: Sequence[Curves]) -> None:

@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments import generate_experiment_cfgs, resolve
 from mmseg.experiments.runs import DONE, as_text, read, state_of
+from mmseg.report.logs import Curves, read_run
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.files import write_bytes
-from tools.analyze_logs import Curves, read_run
 
 NO_RUN = 'not begun'
 

@@ -28,6 +28,7 @@ from mmseg.datasets import build_train_dataset
 from mmseg.datasets.preparation.inspection import quick_errors, validation_faults
 from mmseg.experiments.runs import held
 from mmseg.models.builder import build_train_model
+from mmseg.report.closing import closing_lines
 from mmseg.utils import ArgumentParser, UserError, get_root_logger, one_line_errors
 from mmseg.utils.collect_env import collect_env
 from mmseg.utils.config import Config, load_config, parse_options
@@ -208,6 +209,8 @@ def main(argv: list[str] | None = None) -> None:
         choose_devices(args, local_rank)
         as_first_process(lambda: stack.enter_context(held(Path(cfg.work_dir))))
         train(cfg, args, distributed=local_rank is not None)
+        if world()[0] == 0:
+            print('\n'.join(closing_lines([Path(cfg.work_dir)])))
 
 
 if __name__ == '__main__':

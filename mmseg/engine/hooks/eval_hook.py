@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from mmcv.runner import Hook
@@ -18,7 +19,8 @@ from mmseg.core.evaluation.scores import mean_over
 from mmseg.utils import UserError
 from mmseg.utils.distributed import failing_together, world
 
-from ..evaluation import device_of, run_test
+from ..evaluation import TestOutcome, device_of, run_test
+from ..evaluation_record import FOLDER, keep_images, keep_scores
 from ..finite import bad_parameter
 
 
@@ -151,7 +153,16 @@ class EvalHook(Hook):
             return {}
         scores = self.dataloader.dataset.evaluate(found.matrix, metric=self.metric,
                                                   logger=runner.logger)
-        return {**scores, **further_means(found.matrix, found.groups, self.class_subsets)}
+        scores.update(further_means(found.matrix, found.groups, self.class_subsets))
+        self._keep_record(runner, found, scores)
+        return scores
+
+    def _keep_record(self, runner, found: TestOutcome, scores: Mapping[str, float]) -> None:
+        """For the report; pictures after the last evaluation only, as they are predicted once more."""
+        folder, step = Path(runner.work_dir) / FOLDER, getattr(runner, 'steps_done', runner.iter)
+        keep_scores(folder, self.dataloader.dataset, found, scores, step)
+        if step + self.interval > runner.max_iters:
+            keep_images(folder, runner.model, self.dataloader.dataset, device_of(runner.model))
 
     def _keep_best(self, runner, scores: Mapping[str, float], step: int) -> None:
         if self.save_best not in scores:
