@@ -11,17 +11,19 @@ from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
 
-from mmseg.experiments.description import EntropyBalance, Experiment, describe, render
+from mmseg.experiments.description import CONFIG_DIR, Experiment, describe, render
 from mmseg.utils import UserError
 from mmseg.utils.config import Config, plain
 
-CONFIG_DIR = Path(__file__).resolve().parent / 'configs'
 SEEDS = (0, 1, 2)
 DACS = dict(uda='dacs')
 FD_THINGS = dict(uda='dacs_fdthings')
-RCS = dict(rcs_temperature=0.01)
+RCS = dict(rare_class_sampling={})
 DAFORMER = dict(uda='dacs_a999_fdthings', crop_pseudo_labels=True, **RCS)
-EBDA = dict(entropy_balance=EntropyBalance(), **DAFORMER)
+BALANCE = dict(entropy_balance={})
+RUNNING_BALANCE = dict(entropy_balance=dict(
+    target=dict(type='RunningQuantile', quantile=0.6, momentum=0.9999)))
+EBDA = dict(BALANCE, **DAFORMER)
 SOURCE_ONLY = dict(uda='source-only')
 TARGET_ONLY = dict(uda='target-only')
 SEGFORMER = dict(architecture='segformer', backbone='mitb5')
@@ -69,8 +71,9 @@ def without_warmup() -> list[Experiment]:
 
 def _steps_to_daformer() -> list[dict]:
     """Each ingredient of DAFormer's training on its own, then together."""
-    return [dict(DACS, rcs_temperature=float('inf')), dict(DACS, **RCS), dict(uda='dacs_fd'),
-            FD_THINGS, dict(FD_THINGS, **RCS), DAFORMER]
+    uniform = dict(rare_class_sampling=dict(class_temp=float('inf')))
+    return [dict(DACS, **uniform), dict(DACS, **RCS), dict(uda='dacs_fd'), FD_THINGS,
+            dict(FD_THINGS, **RCS), DAFORMER]
 
 
 def ingredients() -> list[Experiment]:
@@ -106,11 +109,14 @@ def ebda_against_daformer() -> list[Experiment]:
     return _grid([DAFORMER, EBDA], [ACDC], _seeds())
 
 
+def _balances() -> list[dict]:
+    """The grid of targets (nats) and weights."""
+    return [dict(entropy_balance=dict(target=h, loss_weight=weight))
+            for h, weight in product((0.2, 0.4, 0.6, 0.8), (0.05, 0.1, 0.2))]
+
+
 def ebda_ablation() -> list[Experiment]:
-    balances = [EntropyBalance(target=h, loss_weight=weight)
-                for h, weight in product((0.2, 0.4, 0.6, 0.8), (0.05, 0.1, 0.2))]
-    balances.append(EntropyBalance(target=None, quantile=0.6))
-    return _grid([DAFORMER], [ACDC], [{}, *(dict(entropy_balance=b) for b in balances)])
+    return _grid([DAFORMER], [ACDC], [{}, *_balances(), RUNNING_BALANCE])
 
 
 def ebda_elsewhere() -> list[Experiment]:
@@ -144,7 +150,7 @@ def _small(uda: str, **setting) -> list[Experiment]:
     """
     network = dict(architecture='daformer_sepaspp_narrow', backbone='mitb0')
     daformer = dict(uda=uda, **RCS)
-    ebda = dict(daformer, entropy_balance=EntropyBalance())
+    ebda = dict(daformer, **BALANCE)
     return _grid([network], [setting], [SOURCE_ONLY, daformer, ebda, TARGET_ONLY], _seeds())
 
 
@@ -162,16 +168,14 @@ CAMVID_DAFORMER = dict(uda='dacs_fd_camvid', **RCS)
 
 def camvid_day_to_dusk() -> list[Experiment]:
     """Seeds on the outer axis, so that each seed's comparison is whole before the next one begins."""
-    methods = [SOURCE_ONLY, CAMVID_DAFORMER, dict(CAMVID_DAFORMER, entropy_balance=EntropyBalance()),
+    methods = [SOURCE_ONLY, CAMVID_DAFORMER, dict(CAMVID_DAFORMER, **BALANCE),
                TARGET_ONLY, DACS,
-               dict(CAMVID_DAFORMER, entropy_balance=EntropyBalance(target=None, quantile=0.6))]
+               dict(CAMVID_DAFORMER, **RUNNING_BALANCE)]
     return _grid([CAMVID], _seeds(), methods)
 
 
 def camvid_balance_grid() -> list[Experiment]:
-    balances = [dict(CAMVID_DAFORMER, entropy_balance=EntropyBalance(target=h, loss_weight=weight))
-                for h, weight in product((0.2, 0.4, 0.6, 0.8), (0.05, 0.1, 0.2))]
-    return _grid([CAMVID], _seeds([0]), balances)
+    return _grid([CAMVID], _seeds([0]), [CAMVID_DAFORMER], _balances())
 
 
 TABLES: dict[int, tuple[str, Callable[[], list[Experiment]]]] = {

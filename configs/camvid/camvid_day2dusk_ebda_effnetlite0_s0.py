@@ -17,16 +17,19 @@ _base_ = [
     '../_base_/datasets/uda_camvid_day_to_dusk_256x256.py',
     '../_base_/schedules/adamw.py',
     '../_base_/schedules/poly10warm.py',
-    '../_base_/uda/dacs_fd_camvid.py',
+    '../_base_/uda/ebda_camvid.py',
 ]
 
 seed = 0
 data = dict(
     samples_per_gpu=2,
     workers_per_gpu=1,
-    train=dict(rare_class_sampling=dict(min_pixels=500, class_temp=0.01, min_crop_ratio=0.5)))
-uda = dict(entropy_balance=dict(type='EntropyBalanceLoss', target=0.4, loss_weight=0.1))
-model = dict(decode_head=dict(num_classes=11))
+    train=dict(
+        rare_class_sampling=dict(
+            min_pixels={{_base_._min_pixels}},
+            class_temp={{_base_._class_temp}},
+            min_crop_ratio={{_base_._min_crop_ratio}})))
+model = dict(decode_head=dict(num_classes={{_base_._num_classes}}))
 optimizer = dict(lr=2e-4, paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=5.0))))
 optimizer_config = None
 lr_config = dict(warmup_iters=100)

@@ -18,8 +18,14 @@ seed = 0
 data = dict(
     samples_per_gpu=2,
     workers_per_gpu=4,
-    train=dict(rare_class_sampling=dict(min_pixels=3000, class_temp=0.01, min_crop_ratio=0.5)))
-uda = dict(pseudo_weight_ignore_top=15, pseudo_weight_ignore_bottom=120)
+    train=dict(
+        rare_class_sampling=dict(
+            min_pixels={{_base_._min_pixels}},
+            class_temp={{_base_._class_temp}},
+            min_crop_ratio={{_base_._min_crop_ratio}})))
+uda = dict(
+    pseudo_weight_ignore_top={{_base_._ignored_rows.top}},
+    pseudo_weight_ignore_bottom={{_base_._ignored_rows.bottom}})
 optimizer_config = None
 n_gpus = 1
 runner = dict(type='IterBasedRunner', max_iters=40000)

@@ -25,13 +25,14 @@ data = dict(
     workers_per_gpu=4,
     train=dict(
         # a source image is drawn by a rare class, and its crop has to show some of that class
-        rare_class_sampling=dict(min_pixels=3000, class_temp=0.01, min_crop_ratio=0.5)))
+        rare_class_sampling=dict(
+            min_pixels={{_base_._min_pixels}},
+            class_temp={{_base_._class_temp}},
+            min_crop_ratio={{_base_._min_crop_ratio}})))
+# the teacher has no class for these rows, so the pseudo-label there has weight 0
 uda = dict(
-    # rows where Cityscapes shows its rectification border and the ego vehicle's bonnet: the teacher
-    # has no class for them, so the pseudo-label there has weight 0
-    pseudo_weight_ignore_top=15,
-    pseudo_weight_ignore_bottom=120)
-# the UDA method takes the optimiser's step itself
+    pseudo_weight_ignore_top={{_base_._ignored_rows.top}},
+    pseudo_weight_ignore_bottom={{_base_._ignored_rows.bottom}})
 optimizer_config = None
 n_gpus = 1
 runner = dict(type='IterBasedRunner', max_iters=40000)

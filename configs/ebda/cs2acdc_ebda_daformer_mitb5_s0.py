@@ -7,12 +7,12 @@ Command:  python run_experiments.py --config configs/ebda/cs2acdc_ebda_daformer_
 Score:    nothing published at this setting. Not measured here.
 Cost:     40k iterations of batch 2 on one GPU. Not measured here.
 """
-_base_ = ['../daformer/cs2acdc_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py']
+_base_ = [
+    '../daformer/cs2acdc_uda_warm_fdthings_rcs_croppl_a999_daformer_mitb5_s0.py',
+    '../_base_/uda/entropy_balance.py',
+]
 
-uda = dict(
-    # per pixel (H - target)^2 with H in nats (0 ... ln 19 = 2.94); pulls certain pixels up and
-    # uncertain ones down
-    entropy_balance=dict(type='EntropyBalanceLoss', target=0.4, loss_weight=0.1))
+uda = dict(entropy_balance={{_base_._entropy_balance}})
 
 name = 'cs2acdc_ebda_daformer_mitb5_s0'
 name_uda = 'dacs_a999_fdthings_rcs0.01_cpl_eb0.4x0.1'

@@ -16,8 +16,11 @@ _base_ = [
 data = dict(
     samples_per_gpu=2,
     workers_per_gpu=2,
-    train=dict(rare_class_sampling=dict(min_pixels=200, class_temp=0.01, min_crop_ratio=0.5)))
-# the UDA method takes the optimiser's step itself
+    train=dict(
+        rare_class_sampling=dict(
+            min_pixels={{_base_._min_pixels}},
+            class_temp={{_base_._class_temp}},
+            min_crop_ratio={{_base_._min_crop_ratio}})))
 optimizer_config = None
 
 name = 'streets_ebda_mitb0_s0'

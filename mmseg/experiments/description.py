@@ -3,15 +3,23 @@
 An experiment is a frozen dataclass. What an architecture, a backbone, a UDA method or a pair of
 domains stands for is looked up by its exact name in the tables below; an unknown name or field is
 an error. The tables of the papers are in experiments.py at the top of the repository.
+
+A config is base files, what the experiment changes in them, and names. The settings of methods and domains
+stand in the base files alone, where the configs of configs/ have them from too; here they are read.
 """
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from mmseg.utils.config import Config
 from mmseg.utils.errors import UserError, did_you_mean
 
+CONFIG_DIR = Path(__file__).resolve().parents[2] / 'configs'
 N_GPUS = 1
 
 
@@ -33,23 +41,22 @@ class Backbone:
 
 @dataclass(frozen=True)
 class Domains:
-    """A pair of domains: files under _base_/datasets, and what its labels need."""
+    """A pair of domains: files under _base_/datasets."""
 
     name: str
     uda: str
     source_only: str | None = None
     target_only: str | None = None
-    num_classes: int = 19
-    min_pixels: int = 3000
-    """Of a rare class, for an image to be drawn for it."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """How to train: the field of Domains naming the data, and the file under _base_/uda."""
+    """How to train: the field of Domains naming the data, and the files under _base_/uda without and with the
+    entropy balance."""
 
     data: str
     file: str | None = None
+    balanced: str | None = None
 
 
 def _resnet_like(file: str) -> dict[str, str]:
@@ -124,10 +131,10 @@ DOMAINS = {
         'cityscapes_to_darkzurich_512x512.py'),
     ('clear_streets', 'adverse_streets'): Domains(
         'streets', 'uda_streets_256x128.py', 'streets_source_256x128.py',
-        'streets_target_256x128.py', min_pixels=200),
+        'streets_target_256x128.py'),
     ('camvid_day', 'camvid_dusk'): Domains(
         'camvid', 'uda_camvid_day_to_dusk_256x256.py', 'camvid_day_256x256.py',
-        'camvid_dusk_256x256.py', num_classes=11, min_pixels=500),
+        'camvid_dusk_256x256.py'),
 }
 METHODS = {
     'source-only': Method('source_only'),
@@ -135,10 +142,10 @@ METHODS = {
     'dacs': Method('uda', 'dacs.py'),
     'dacs_fd': Method('uda', 'dacs_fd.py'),
     'dacs_fdthings': Method('uda', 'dacs_fdthings.py'),
-    'dacs_fd_camvid': Method('uda', 'dacs_fd_camvid.py'),
-    'dacs_toy': Method('uda', 'dacs_toy.py'),
-    'dacs_a999': Method('uda', 'dacs_a999.py'),
-    'dacs_a999_fdthings': Method('uda', 'dacs_a999_fdthings.py'),
+    'dacs_fd_camvid': Method('uda', 'dacs_fd_camvid.py', 'ebda_camvid.py'),
+    'dacs_toy': Method('uda', 'dacs_toy.py', 'ebda_toy.py'),
+    'dacs_a999': Method('uda', 'dacs_a999.py', 'ebda_nofd.py'),
+    'dacs_a999_fdthings': Method('uda', 'dacs_a999_fdthings.py', 'ebda.py'),
 }
 OPTIMIZERS = {'adamw': 'adamw.py', 'sgd': 'sgd.py'}
 SCHEDULES = {'poly10': 'poly10.py', 'poly10warm': 'poly10warm.py'}
@@ -149,28 +156,14 @@ def _check(value: Any, known: Iterable, what: str) -> None:
         raise UserError(f"experiment: unknown {what} '{value}': {did_you_mean(value, known)}")
 
 
-@dataclass(frozen=True)
-class EntropyBalance:
-    """λ_EB·mean((H − h)²) on the mixed image; h in nats, or a running quantile of H."""
+@cache
+def _read(file: str) -> dict:
+    return Config.fromfile(str(CONFIG_DIR / '_base_' / file))._cfg_dict.to_dict()
 
-    target: float | None = 0.4
-    loss_weight: float = 0.1
-    quantile: float | None = None
-    """If given, h follows this quantile of the batch's entropies with momentum 0.9999."""
 
-    def __post_init__(self) -> None:
-        if (self.target is None) == (self.quantile is None):
-            raise UserError('experiment: an entropy balance has either a target or a quantile')
-
-    def render(self) -> dict:
-        target = self.target if self.quantile is None else dict(
-            type='RunningQuantile', quantile=self.quantile, momentum=0.9999)
-        return dict(type='EntropyBalanceLoss', target=target, loss_weight=self.loss_weight)
-
-    @property
-    def name(self) -> str:
-        h = self.target if self.quantile is None else f'q{self.quantile}'
-        return f'eb{h}x{self.loss_weight}'
+def base_settings(file: str) -> dict:
+    """The content of a file under configs/_base_, with the names that no run sees; the caller's to change."""
+    return deepcopy(_read(file))
 
 
 @dataclass(frozen=True)
@@ -180,9 +173,12 @@ class Experiment:
     source: str = 'gta'
     target: str = 'cityscapes'
     uda: str = 'source-only'
-    rcs_temperature: float | None = None
+    rare_class_sampling: dict[str, Any] | None = None
+    """What differs from the base files; None is without it."""
     crop_pseudo_labels: bool = False
-    entropy_balance: EntropyBalance | None = None
+    """Leave out the rows that the domains' file names."""
+    entropy_balance: dict[str, Any] | None = None
+    """As ``rare_class_sampling``: {} is the paper's, dict(target=0.3) another target."""
     architecture: str = 'daformer_sepaspp'
     backbone: str = 'mitb5'
     optimizer: str = 'adamw'
@@ -212,10 +208,12 @@ class Experiment:
         _check(self.schedule, SCHEDULES, 'schedule')
         if getattr(self.domains, self.method.data) is None:
             raise UserError(f"experiment: no data for '{self.uda}' of {self.domains.name}")
-        extras = (self.rcs_temperature, self.entropy_balance, self.crop_pseudo_labels or None)
+        extras = (self.rare_class_sampling, self.entropy_balance, self.crop_pseudo_labels or None)
         if not self.adapts and any(extra is not None for extra in extras):
             raise UserError(f"experiment: '{self.uda}' has no rare class sampling, no "
                             'pseudo-labels and no entropy balance')
+        if self.entropy_balance is not None and self.method.balanced is None:
+            raise UserError(f"experiment: there is no file of '{self.uda}' with the entropy balance")
 
     @property
     def domains(self) -> Domains:
@@ -232,13 +230,39 @@ class Experiment:
     @property
     def uda_name(self) -> str:
         parts = [self.uda]
-        if self.rcs_temperature is not None:
-            parts.append(f'rcs{self.rcs_temperature}')
+        if self.rare_class_sampling is not None:
+            parts.append(f'rcs{self.sampling["class_temp"]}')
         if self.crop_pseudo_labels:
             parts.append('cpl')
         if self.entropy_balance is not None:
-            parts.append(self.entropy_balance.name)
+            parts.append(self._balance_name)
         return '_'.join(parts)
+
+    @property
+    def _balance_name(self) -> str:
+        balance = self.uda_settings['uda']['entropy_balance'] | self.entropy_balance
+        target = balance['target']
+        h = f'q{target["quantile"]}' if isinstance(target, dict) else target
+        return f'eb{h}x{balance["loss_weight"]}'
+
+    @property
+    def data_file(self) -> str:
+        return f'datasets/{getattr(self.domains, self.method.data)}'
+
+    @property
+    def uda_file(self) -> str:
+        return f'uda/{self.method.file if self.entropy_balance is None else self.method.balanced}'
+
+    @property
+    def uda_settings(self) -> dict:
+        return base_settings(self.uda_file)
+
+    @property
+    def sampling(self) -> dict:
+        """Rare class sampling: the domains' and the method's settings, and what this experiment changes."""
+        method = self.uda_settings
+        return dict(min_pixels=base_settings(self.data_file)['_min_pixels'], class_temp=method['_class_temp'],
+                    min_crop_ratio=method['_min_crop_ratio']) | self.rare_class_sampling
 
     @property
     def name(self) -> str:
@@ -257,8 +281,11 @@ def describe(**settings: Any) -> Experiment:
 
 def render(exp: Experiment, table: int) -> dict:
     """The config of ``exp`` as a plain dict, its ``_base_`` relative to the folder configs/."""
+    return {'_base_': _base_files(exp), **_overrides(exp), **_names(exp, table)}
+
+
+def _overrides(exp: Experiment) -> dict:
     cfg = dict(
-        _base_=_base_files(exp),
         n_gpus=N_GPUS,
         seed=exp.seed,
         model=_model(exp),
@@ -273,17 +300,17 @@ def render(exp: Experiment, table: int) -> dict:
         cfg['lr_config'] = dict(warmup_iters=exp.warmup_iters)
     if exp.load_from is not None:
         cfg['load_from'] = exp.load_from
-    return {**cfg, **_names(exp, table)}
+    return cfg
 
 
 def _base_files(exp: Experiment) -> list[str]:
     names = ['default_runtime.py',
              f'models/{ARCHITECTURES[exp.architecture].files[exp.backbone]}',
-             f'datasets/{getattr(exp.domains, exp.method.data)}',
+             exp.data_file,
              f'schedules/{OPTIMIZERS[exp.optimizer]}',
              f'schedules/{SCHEDULES[exp.schedule]}']
     if exp.adapts:
-        names.append(f'uda/{exp.method.file}')
+        names.append(exp.uda_file)
     return [f'_base_/{name}' for name in names]
 
 
@@ -291,8 +318,9 @@ def _model(exp: Experiment) -> dict:
     backbone = BACKBONES[exp.backbone]
     model = dict(pretrained=backbone.pretrained, backbone=dict(backbone.cfg))
     decode_head = dict(ARCHITECTURES[exp.architecture].decode_head)
-    if exp.domains.num_classes != Domains.num_classes:
-        decode_head['num_classes'] = exp.domains.num_classes
+    data = base_settings(exp.data_file)
+    if '_num_classes' in data:  # another number than that of the networks' files
+        decode_head['num_classes'] = data['_num_classes']
     return {**model, 'decode_head': decode_head} if decode_head else model
 
 
@@ -319,15 +347,14 @@ def _evaluation(exp: Experiment) -> dict:
 def _adaptation(exp: Experiment, train: dict) -> dict:
     """What a UDA method changes; rare class sampling goes into the ``train`` data set."""
     uda: dict[str, Any] = {}
-    if exp.rcs_temperature is not None:
-        train['rare_class_sampling'] = dict(
-            min_pixels=exp.domains.min_pixels, class_temp=exp.rcs_temperature, min_crop_ratio=0.5)
+    if exp.rare_class_sampling is not None:
+        train['rare_class_sampling'] = exp.sampling
     if exp.crop_pseudo_labels:
-        # Cityscapes' rectification border above, the ego vehicle's bonnet below
-        uda.update(pseudo_weight_ignore_top=15, pseudo_weight_ignore_bottom=120)
-    if exp.entropy_balance is not None:
-        uda['entropy_balance'] = exp.entropy_balance.render()
-    # the UDA method takes the optimiser's step itself
+        rows = base_settings(exp.data_file)['_ignored_rows']
+        uda.update(pseudo_weight_ignore_top=rows['top'], pseudo_weight_ignore_bottom=rows['bottom'])
+    if exp.entropy_balance:
+        uda['entropy_balance'] = {key: {**value, '_delete_': True} if isinstance(value, dict) else value
+                                  for key, value in exp.entropy_balance.items()}
     return dict(uda=uda, optimizer_config=None)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmcv import Config
 
 from mmseg.datasets.builder import DATASETS
 from mmseg.models.builder import build_train_model
+from mmseg.utils.config import Config, load_config
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 FILES = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.glob('*/*.py')
@@ -20,7 +20,7 @@ REQUIRED = ('model', 'data', 'optimizer', 'lr_config', 'runner', 'checkpoint_con
 
 @pytest.fixture(scope='module')
 def configs() -> dict[str, Config]:
-    return {file: Config.fromfile(str(CONFIGS / file)) for file in FILES}
+    return {file: load_config(CONFIGS / file) for file in FILES}
 
 
 def test_the_reported_rows_are_there():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from experiments import CONFIG_DIR, generate_experiment_cfgs, list_experiments, resolve
-from mmseg.experiments.description import DOMAINS, EntropyBalance, describe, render
+from mmseg.experiments.description import DOMAINS, describe, render
 from mmseg.utils import UserError
 
 NAMES = json.loads((Path(__file__).parents[1] / 'data' / 'experiment_names.json').read_text())
@@ -128,7 +128,8 @@ def test_released_ebda():
 
 
 def test_fair_twin_differs_from_daformer_by_the_entropy_balance_alone():
-    for daformer, ebda in zip(generate_experiment_cfgs(8), generate_experiment_cfgs(21)):
+    for daformer, ebda in zip(map(resolve, generate_experiment_cfgs(8)),
+                              map(resolve, generate_experiment_cfgs(21))):
         assert ebda['uda'].pop('entropy_balance')['target'] == 0.4
         for cfg in (daformer, ebda):
             for key in ('name', 'name_uda', 'exp'):
@@ -137,7 +138,7 @@ def test_fair_twin_differs_from_daformer_by_the_entropy_balance_alone():
 
 
 def test_ablation_has_the_baseline_the_grid_and_the_running_quantile():
-    balances = [cfg['uda'].get('entropy_balance') for cfg in generate_experiment_cfgs(23)]
+    balances = [resolve(cfg)['uda'].get('entropy_balance') for cfg in generate_experiment_cfgs(23)]
     assert balances[0] is None
     assert [(b['target'], b['loss_weight']) for b in balances[1:-1]] == [
         (h, w) for h in (0.2, 0.4, 0.6, 0.8) for w in (0.05, 0.1, 0.2)]
@@ -166,10 +167,10 @@ def test_camvid_has_eleven_classes():
 
 def test_configs_of_two_calls_share_nothing():
     first = generate_experiment_cfgs(21)
-    first[0]['uda']['entropy_balance']['target'] = 9
+    first[0]['data']['train']['rare_class_sampling']['class_temp'] = 9
     first[0]['model']['backbone']['type'] = 'other'
     second = generate_experiment_cfgs(21)
-    assert second[0]['uda']['entropy_balance']['target'] == 0.4
+    assert second[0]['data']['train']['rare_class_sampling']['class_temp'] == 0.01
     assert second[1]['model']['backbone']['type'] == 'mit_b5'
 
 
@@ -198,8 +199,9 @@ def test_unknown_table_lists_the_ids():
     (dict(architecture='dlv2red', backbone='mitb5'), "unknown backbone of 'dlv2red' 'mitb5'"),
     (dict(source='acdc'), 'unknown pair of domains'),
     (dict(uda='dacs_fdthing'), "did you mean 'dacs_fdthings'"),
-    (dict(uda='source-only', rcs_temperature=0.01), 'no rare class sampling'),
-    (dict(uda='target-only', entropy_balance=EntropyBalance()), 'no entropy balance'),
+    (dict(uda='source-only', rare_class_sampling={}), 'no rare class sampling'),
+    (dict(uda='target-only', entropy_balance={}), 'no entropy balance'),
+    (dict(uda='dacs', entropy_balance={}), "no file of 'dacs' with the entropy balance"),
     (dict(source='cityscapes', target='darkzurich', uda='target-only'),
      "no data for 'target-only' of cs2dzur"),
 ])
@@ -208,9 +210,15 @@ def test_wrong_descriptions_are_refused(settings, message):
         describe(**settings)
 
 
-def test_entropy_balance_has_one_target():
-    with pytest.raises(UserError, match='either a target or a quantile'):
-        EntropyBalance(target=0.4, quantile=0.6)
+def test_settings_of_a_method_stand_in_one_file(request):
+    root = request.config.rootpath
+    files = [*(root / 'configs').rglob('*.py'), *(root / 'mmseg/experiments').rglob('*.py'),
+             root / 'experiments.py']
+    for words in (['EntropyBalanceLoss', '='], ['min_crop_ratio', '0.5'], ['bottom', '120'],
+                  ['pseudo_threshold', '0.968'], ['class_temp', '0.01']):
+        lines = [(path.name, line) for path in files for line in path.read_text().splitlines()
+                 if all(word in line for word in words) and not line.lstrip().startswith('#')]
+        assert len(lines) == 1, lines
 
 
 def test_start_of_a_run_can_be_given():

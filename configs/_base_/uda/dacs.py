@@ -15,3 +15,7 @@ uda = dict(
     debug_img_interval=1000,
     print_grad_magnitude=False)
 use_ddp_wrapper = True
+
+# Rare class sampling, where a config chooses it; how many pixels an image must hold is in the domains' files.
+_class_temp = 0.01
+_min_crop_ratio = 0.5

@@ -1,5 +1,4 @@
-# EBDA is DAFormer's UDA and, on the mixed image, the loss 0.1 * mean((H - 0.4)^2).
-_base_ = ['dacs_a999_fdthings.py']
+# EBDA is DAFormer's UDA and the entropy balance.
+_base_ = ['dacs_a999_fdthings.py', 'entropy_balance.py']
 
-uda = dict(
-    entropy_balance=dict(type='EntropyBalanceLoss', target=0.4, loss_weight=0.1))
+uda = dict(entropy_balance={{_base_._entropy_balance}})

@@ -1,5 +1,4 @@
 # EBDA without the feature distance, for networks that have no ImageNet weights.
-_base_ = ['dacs_a999.py']
+_base_ = ['dacs_a999.py', 'entropy_balance.py']
 
-uda = dict(
-    entropy_balance=dict(type='EntropyBalanceLoss', target=0.4, loss_weight=0.1))
+uda = dict(entropy_balance={{_base_._entropy_balance}})

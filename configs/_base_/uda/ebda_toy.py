@@ -1,5 +1,4 @@
-# The same with the entropy balance of the paper.
-_base_ = ['dacs_toy.py']
+# EBDA for the small network and hundreds of steps.
+_base_ = ['dacs_toy.py', 'entropy_balance.py']
 
-uda = dict(
-    entropy_balance=dict(type='EntropyBalanceLoss', target=0.4, loss_weight=0.1))
+uda = dict(entropy_balance={{_base_._entropy_balance}})
