@@ -16,6 +16,7 @@ from torch import nn
 
 from mmseg.utils.errors import CheckpointError
 
+from .deeplabv2 import own_segmentor_names
 from .files import verify_file, write_whole
 from .pretrained import find_pretrained
 from .safe_load import read_pickled
@@ -73,10 +74,12 @@ def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         CheckpointError: a weight has a name that is no text.
     """
     state = checkpoint
-    for key in ('state_dict', 'model'):
+    for key in ('state_dict', 'model', 'ResNet101'):  # the last is ProDA's
         if isinstance(checkpoint.get(key), Mapping):
             state = checkpoint[key]
             break
+    if isinstance(state.get('model_state'), Mapping):
+        state = state['model_state']
     weights = {k: v for k, v in state.items() if isinstance(v, torch.Tensor)}
     unnamed = [k for k in weights if not isinstance(k, str)]
     if unnamed:
@@ -156,7 +159,7 @@ def load_segmentor_weights(model: nn.Module, checkpoint: Mapping[str, Any], pref
         prefix: which of its networks, see ``network_of``.
         strict: False lets missing and unexpected entries pass (a shape must still agree).
     """
-    selected = network_of(checkpoint, prefix, source)
+    selected = own_segmentor_names(network_of(checkpoint, prefix, source), model.state_dict())
     if strict:
         load_weights(model, selected, source)
     else:

@@ -26,12 +26,14 @@ HEADS = [
     dict(CONTEXT, type='FCNHead'),
     dict(CONTEXT, type='FCNHead', input_transform='resize_concat', in_channels=[8, 24], in_index=[0, 3],
          num_convs=1, concat_input=False),
+    dict(LAST, type='ProDAHead', channels=8, reduction=4, norm_cfg=dict(type='GN', num_groups=4)),
+    dict(ALL, type='RefineNetHead'),
     dict(ALL, type='SegFormerHead', decoder_params=dict(embed_dims=8)),
     dict(ALL, type='UPerHead'),
     dict(ALL, type='DAFormerHead',
          decoder_params=dict(embed_dims=8, embed_cfg=MLP, embed_neck_cfg=MLP, fusion_cfg=CONV)),
 ]
-FINE = ('SegFormerHead', 'UPerHead', 'DAFormerHead')
+FINE = ('RefineNetHead', 'SegFormerHead', 'UPerHead', 'DAFormerHead')
 every_head = pytest.mark.parametrize('cfg', HEADS, ids=[f'{i}-{cfg["type"]}' for i, cfg in enumerate(HEADS)])
 
 

@@ -91,6 +91,8 @@ class ResNet(nn.Module):
 
     # What a public ImageNet checkpoint holds beyond the encoder.
     pretrained_extras = ('fc.',)
+    # whether the stem's pooling keeps a last row or column that does not fill its window
+    ceil_pool = False
     arch_settings = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3),
                      152: (3, 8, 36, 3)}
 
@@ -230,7 +232,7 @@ class ResNet(nn.Module):
             x = self.stem(x)
         else:
             x = F.relu(getattr(self, self.norm1_name)(self.conv1(x)), inplace=True)
-        x = F.max_pool2d(x, 3, stride=2, padding=1)
+        x = F.max_pool2d(x, 3, stride=2, padding=1, ceil_mode=self.ceil_pool)
         features = []
         for i, name in enumerate(self.stage_names):
             x = getattr(self, name)(x)
