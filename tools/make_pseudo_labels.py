@@ -1,0 +1,152 @@
+"""Label the target images of a config with trained networks, for a training on these labels.
+
+    python tools/make_pseudo_labels.py CONFIG CHECKPOINT --rule bdl --out work_dirs/pseudo
+    python tools/train.py CONFIG --options data.train.target.pseudo_labels=work_dirs/pseudo
+
+DIR/labels and DIR/confidence get one PNG an image, in the sub-folders of the images: train ids, 255 where a
+pixel is ignored, and round(65535 p). DIR/pseudo_labels.json holds the thresholds of the classes. A run that
+was cut off goes on where it stopped. The networks are averaged; each image goes through data.test.pipeline.
+"""
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of, test_pipeline
+from mmseg.apis.pseudo_labels import make_pseudo_labels
+from mmseg.checkpoint.weights import TEACHER_PREFIX
+from mmseg.core.pseudo_label_rules import RULES, build_rule, check_weights
+from mmseg.datasets import CustomDataset, build_dataset, leaf_configs
+from mmseg.datasets.loading.loader import worker_deaths_told
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
+from mmseg.utils.config import load_config, parse_options
+from mmseg.utils.config_trust import warn_of_code
+
+if TYPE_CHECKING:
+    from mmseg.utils.config import Config
+
+# keys of a training set that are not about which images it has
+OF_TRAINING = ('cache', 'pseudo_labels', 'use_labels')
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', help='config file of the training run')
+    parser.add_argument('checkpoint', nargs='+', help='weights, .pth files of one network')
+    parser.add_argument('--rule', choices=RULES, required=True,
+                        help='which pixels stay; bdl: above the median of their class or 0.9; fda: above '
+                             'its 66 percent quantile or 0.9; proda: above 0.95, of the average with the '
+                             'mirrored image; threshold: from --threshold on')
+    parser.add_argument('--out', metavar='DIR', required=True, help='where to')
+    parser.add_argument('--threshold', type=float, metavar='P', help='of --rule threshold and proda, 0 to 1')
+    parser.add_argument('--weights', type=float, nargs='+', metavar='W',
+                        help='of the networks in the average, e.g. 0.3333 0.3333 0.3334 (default: all alike)')
+    parser.add_argument('--flip', action='store_true',
+                        help='average with the prediction of the mirrored image')
+    parser.add_argument('--teacher', action='store_true',
+                        help="take the teachers of UDA checkpoints in the students' place")
+    parser.add_argument('--options', '--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE',
+                        dest='options',
+                        help='change the config, e.g. data.train.target.data_root=/data/acdc')
+    parser.add_argument('--trust', action='store_true',
+                        help='do not warn before Python code of another folder is run (configs are code)')
+    parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda:0, ...')
+    return parser.parse_args(argv)
+
+
+def target_configs(cfg: Config, flip: bool) -> list[dict]:
+    """The data sets of the training's target in test mode.
+
+    Raises:
+        UserError: the config trains on nothing, or its test pipeline cannot mirror.
+    """
+    train = (cfg.get('data') or {}).get('train')
+    if not train:
+        raise UserError('the config has no data.train, whose target is to be labelled')
+    pipeline = [dict(transform) for transform in test_pipeline(cfg)]
+    if flip:
+        augmented = [transform for transform in pipeline if transform['type'] == 'MultiScaleFlipAug']
+        if not augmented:
+            raise UserError('--flip and --rule proda: data.test.pipeline has no MultiScaleFlipAug to change')
+        augmented[0]['flip'] = True
+    target = train['target'] if isinstance(train, Mapping) and 'target' in train else train
+    return [{**{key: value for key, value in leaf.items() if key not in OF_TRAINING},
+             'pipeline': pipeline, 'test_mode': True} for leaf in leaf_configs(target)]
+
+
+def build_targets(configs: Sequence[dict], cfg: Config, out: str) -> list[CustomDataset]:
+    """Raises:
+        UserError: data sets of other classes than the network's, or whose images ``out`` lies among.
+    """
+    datasets = [build_dataset(config) for config in configs]
+    for dataset in datasets:
+        if not isinstance(dataset, CustomDataset):
+            raise UserError(f'{type(dataset).__name__} cannot have pseudo-labels: it is no CustomDataset')
+        if len(dataset.CLASSES or ()) != num_classes_of(cfg) or dataset.CLASSES != datasets[0].CLASSES:
+            raise UserError(f'the network tells {num_classes_of(cfg)} classes apart but the data set of '
+                            f'{dataset.img_dir} has {len(dataset.CLASSES or ())}, or others than the first')
+        for folder in filter(None, (dataset.img_dir, dataset.ann_dir)):
+            if Path(folder).resolve() in (Path(out).resolve(), *Path(out).resolve().parents):
+                raise UserError(f"--out '{out}' is a folder of the data set: name another one")
+    return datasets
+
+
+def digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def file_digest(path: str) -> str:
+    found = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def settings_of(args: argparse.Namespace, cfg: Config, datasets: Sequence[CustomDataset]) -> dict[str, Any]:
+    """What the labels depend on."""
+    images = [(info['filename'], os.path.getsize(os.path.join(dataset.img_dir, info['filename'])))
+              for dataset in datasets for info in dataset.img_infos]
+    return dict(rule=args.rule, threshold=args.threshold, weights=args.weights, flip=args.flip,
+                teacher=args.teacher, network=digest([cfg.model, test_pipeline(cfg)]), images=digest(images),
+                checkpoints=[file_digest(path) for path in args.checkpoint])
+
+
+def print_thresholds(record: Mapping[str, Any]) -> None:
+    for name, threshold in record['thresholds'].items():
+        pixels = record['pixels'][name]
+        print(f'{name}: {pixels} pixels predicted' + (f', threshold {threshold:.4f}' if pixels else ''))
+
+
+@one_line_errors
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    rule = build_rule(args.rule, args.threshold)
+    if args.weights is not None:
+        check_weights(args.weights, len(args.checkpoint))
+    args.flip = args.flip or args.rule == 'proda'
+    warn_of_code(args.config, args.trust)
+    cfg = load_config(args.config, parse_options(args.options))
+    datasets = build_targets(target_configs(cfg, args.flip), cfg, args.out)
+    device = choose_device(args.device)
+    models = [init_segmentor(cfg, path, device, TEACHER_PREFIX if args.teacher else 'auto')
+              for path in args.checkpoint]
+    count, settings = sum(map(len, datasets)), settings_of(args, cfg, datasets)
+    with worker_deaths_told():
+        record = make_pseudo_labels(models, datasets, device, args.out, rule, settings, args.weights,
+                                    cfg.data.get('workers_per_gpu', 2))
+    print_thresholds(record)
+    print(f'{count} images labelled in {args.out}')
+    print(f'train with them: --options data.train.target.pseudo_labels={args.out}')
+
+
+if __name__ == '__main__':
+    main()
