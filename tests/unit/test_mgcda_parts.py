@@ -107,9 +107,10 @@ def test_interpolation_is_linear_between_cells():
     assert splat(torch.ones(1, 3), place)[0].tolist() == [[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1]]
 
 
-def test_blur_ends_at_one_standard_deviation():
-    line = blur(torch.tensor([[0.0, 0, 0, 1, 0, 0, 0]]), [2.0])[0]
-    bell = torch.exp(-torch.tensor([4.0, 1, 0, 1, 4]) / 8)
+@pytest.mark.parametrize('sigma', [2.0, 1.5])
+def test_blur_ends_at_one_standard_deviation(sigma):
+    line = blur(torch.tensor([[0.0, 0, 0, 1, 0, 0, 0]]), [sigma])[0]
+    bell = torch.exp(-torch.tensor([4.0, 1, 0, 1, 4]) / (2 * sigma**2))
     torch.testing.assert_close(line, torch.cat([torch.zeros(1), bell, torch.zeros(1)]))
 
 

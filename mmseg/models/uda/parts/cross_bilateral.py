@@ -97,12 +97,13 @@ def _flat_index(cells: Tensor, sides: Sequence[int]) -> Tensor:
 
 
 def blur(grid: Tensor, sigmas: Sequence[float]) -> Tensor:
-    """Convolve each dimension of a grid (V, n_1, …, n_D) with its Gaussian, σ in cells, of radius ⌊σ⌋."""
+    """Convolve each dimension of a grid (V, n_1, …, n_D) with its Gaussian, σ in cells, of radius ⌈σ⌉."""
     for dim, sigma in enumerate(sigmas, start=1):
-        offsets = torch.arange(-int(sigma), int(sigma) + 1).to(grid)
+        radius = math.ceil(sigma)
+        offsets = torch.arange(-radius, radius + 1).to(grid)
         kernel = torch.exp(-0.5 * (offsets / sigma).square()).view(1, 1, -1)
         lines = grid.movedim(dim, -1)
-        blurred = F.conv1d(lines.reshape(-1, 1, lines.shape[-1]), kernel, padding=int(sigma))
+        blurred = F.conv1d(lines.reshape(-1, 1, lines.shape[-1]), kernel, padding=radius)
         grid = blurred.view(lines.shape).movedim(-1, dim)
     return grid
 
