@@ -1,0 +1,43 @@
+"""Translated images of earlier steps, which steady the discriminators (Shrivastava et al., CVPR 2017)."""
+from __future__ import annotations
+
+import random
+
+import torch
+from torch import Tensor
+
+from mmseg.utils.ranges import check_range
+
+
+class ImagePool:
+    """Keeps up to ``size`` images. A full pool gives back, with probability ½, an older image in the place of
+    a new one, which it keeps. Draws from Python's ``random``.
+
+    Args:
+        size: 0 gives every image back as it is.
+    """
+
+    def __init__(self, size: int = 50):
+        check_range(size, 'the size of an image pool', 0)
+        self.size, self.images = size, []
+
+    def exchange(self, images: Tensor) -> Tensor:
+        """(B 3 H W) → (B 3 H W), without the graph."""
+        return torch.cat([self._exchange(image) for image in images.detach().split(1)])
+
+    def _exchange(self, image: Tensor) -> Tensor:
+        if len(self.images) < self.size:
+            self.images.append(image.clone())
+            return image
+        if not self.size or random.random() <= 0.5:
+            return image
+        place = random.randrange(self.size)
+        older, self.images[place] = self.images[place], image.clone()
+        return older
+
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        """What an exact resume needs."""
+        return {'images': list(self.images)}
+
+    def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
+        self.images = list(state['images'])
