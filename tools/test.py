@@ -37,7 +37,7 @@ from mmseg.datasets.submission import BENCHMARKS
 from mmseg.engine.class_maps import PRECISIONS, reduced_precision
 from mmseg.engine.evaluation import TestOutcome, device_of, gathered_predictions, run_test
 from mmseg.engine.hooks.eval_hook import class_subsets, further_means
-from mmseg.utils import ArgumentParser, UserError, one_line_errors
+from mmseg.utils import ArgumentParser, ConfigError, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.config_trust import PROJECT, warn_of_code
 from mmseg.utils.distributed import LAUNCHERS, world
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 AUG_TEST_RATIOS = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
 # of the project's folder, those that hold what programs write
 OUTPUT_FOLDERS = ('work_dirs', 'data', 'pretrained')
+VAL = re.compile(r'(?<![A-Za-z0-9])val(?![A-Za-z0-9])')
 EVAL_OPTIONS = ('imgfile_prefix', 'to_label_id')
 
 
@@ -165,18 +166,32 @@ def adapt_config(cfg: Config, args: argparse.Namespace) -> None:
     test['test_mode'] = True
     if args.test_set or args.submission:
         for leaf in leaf_configs(test):
-            use_test_split(leaf)
+            use_test_split(leaf, cfg.data.get('test_split'))
     if args.aug_test:
         use_augmentation(test)
     if args.inference_mode != 'same':
         use_inference_mode(cfg, args.inference_mode)
 
 
-def use_test_split(test: dict) -> None:
-    """Put 'test' for the word 'val' in the folders and files of a data set below its root."""
-    for key, value in test.items():
-        if key not in ('type', 'data_root') and isinstance(value, str):
-            test[key] = re.sub(r'(?<![A-Za-z0-9])val(?![A-Za-z0-9])', 'test', value)
+def use_test_split(test: dict, named: Mapping | None = None) -> None:
+    """Let a data set read its test split.
+
+    Args:
+        test: its config, changed in place.
+        named: ``data.test_split``: the keys that differ there, such as img_dir. None: in the folders and the
+            list of files below the root, 'test' stands for the word 'val'.
+
+    Raises:
+        ConfigError: nothing named, and no folder or list of 'val'.
+    """
+    found = dict(named) if named is not None else {
+        key: VAL.sub('test', test[key]) for key in ('img_dir', 'ann_dir', 'split')
+        if isinstance(test.get(key), str) and VAL.search(test[key])}
+    if not {'img_dir', 'split'} & found.keys():
+        raise ConfigError(f"--test-set, --submission: where is the test split of the {test.get('type')} in "
+                          f"'{test.get('img_dir')}'? Name it in the config: "
+                          "data.test_split=dict(img_dir='...')")
+    test.update(found)
 
 
 def use_augmentation(test: dict) -> None:

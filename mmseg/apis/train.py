@@ -148,7 +148,7 @@ def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validat
         runner.register_hook(build_from_cfg({k: v for k, v in hook.items() if k != 'priority'}, HOOKS),
                              priority=hook.get('priority', 'NORMAL'))
     if validate and cfg.get('evaluation', {}) is not None:
-        runner.register_hook(_evaluation_hook(cfg, distributed), priority='LOW')
+        runner.register_hook(_evaluation_hook(cfg, distributed), priority='LOWEST')
     if cfg.get('checkpoint_config') is not None:
         runner.register_hook(build_from_cfg({**cfg['checkpoint_config'], 'type': CheckpointHook}, HOOKS),
                              priority='LOWEST')
@@ -159,4 +159,4 @@ def _evaluation_hook(cfg: Mapping, distributed: bool) -> EvalHook:
     settings = dict(cfg.get('evaluation') or {})
     loader = build_test_loader(val, settings.pop('samples_per_gpu', 1), cfg['data'].get('workers_per_gpu', 0),
                                dist=distributed)
-    return EvalHook(loader, class_subsets=class_subsets(cfg), **settings)
+    return EvalHook(loader, **{**settings, 'class_subsets': class_subsets(cfg)})

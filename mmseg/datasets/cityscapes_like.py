@@ -1,6 +1,8 @@
 """Data sets with the 19 classes of Cityscapes and their own file names."""
 from __future__ import annotations
 
+from mmseg.core.evaluation.class_names import SYNTHIA_SUBSETS
+
 from .builder import DATASETS
 from .cityscapes import CityscapesDataset
 from .preparation.labels import left_out
@@ -30,6 +32,7 @@ class SynthiaDataset(CityscapesDataset):
     """SYNTHIA-RAND-CITYSCAPES (Ros et al. 2016): RGB/0000000.png,
     GT/LABELS/0000000_labelTrainIds.png."""
 
+    CLASS_SUBSETS = SYNTHIA_SUBSETS
     CONVERTER = 'tools/convert_datasets/synthia.py'
     DOWNLOAD = 'SYNTHIA_RAND_CITYSCAPES.rar of https://synthia-dataset.net'
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 import copy
 import os.path as osp
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,8 @@ class CustomDataset(Evaluated, Dataset):
     IGNORED_IDS: tuple[int, ...] = ()
     CONVERTER: str | None = None    # the program that makes its labels and class statistics
     DOWNLOAD: str | None = None     # the archives that the files come from, for errors
+    # name → class ids of further mean IoUs, for a source that lacks some of the classes
+    CLASS_SUBSETS: Mapping[str, Sequence[int]] = MappingProxyType({})
 
     def __init__(self, pipeline: Sequence[dict], img_dir: str, img_suffix: str = '.jpg',
                  ann_dir: str | None = None, seg_map_suffix: str = '.png', split: str | None = None,

@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-import torch
 
 from mmseg.core.evaluation import ConfusionMatrix
 from mmseg.utils import UserError
@@ -21,13 +20,13 @@ class Evaluated:
         """All label maps in turn; one is in memory at a time."""
         return (self.get_gt_seg_map(index) for index in range(len(self)))
 
-    def evaluate(self, results: Iterable[np.ndarray] | ConfusionMatrix,
+    def evaluate(self, results: Iterable[np.ndarray | ConfusionMatrix] | ConfusionMatrix,
                  metric: str | Sequence[str] = 'mIoU', logger=None) -> OrderedDict[str, float]:
         """Scores of predictions, printed as a table per class.
 
         Args:
-            results: one per image, in order: a predicted label map (H W) or the image's confusion
-                counts (C C; rows labels); or the ConfusionMatrix of them all.
+            results: one per image, in order: a predicted label map (H W) or the image's
+                ConfusionMatrix; or the ConfusionMatrix of them all.
             metric: 'mIoU', 'mDice' or 'mFscore', or several of them.
             logger: where the table goes; None uses mmcv's root logging, 'silent' nothing.
 
@@ -46,7 +45,8 @@ class Evaluated:
                            if key.startswith('m') and '.' not in key})
         return scores
 
-    def _count(self, results: Iterable[np.ndarray] | ConfusionMatrix) -> dict[str | None, ConfusionMatrix]:
+    def _count(self, results: Iterable[np.ndarray | ConfusionMatrix] | ConfusionMatrix
+               ) -> dict[str | None, ConfusionMatrix]:
         """Confusion matrices of everything (key None) and of each group of images."""
         if isinstance(results, ConfusionMatrix):
             return {None: results}
@@ -55,7 +55,7 @@ class Evaluated:
         for number, result in enumerate(results):
             if number >= len(self):
                 raise UserError(f'more results than the {len(self)} images of {self.img_dir}')
-            one = self._confusion_of(number, np.asarray(result))
+            one = self._confusion_of(number, result)
             groups[None].merge(one)
             group = self.group_of(number)
             if group is not None:
@@ -67,13 +67,7 @@ class Evaluated:
     def _matrix(self) -> ConfusionMatrix:
         return ConfusionMatrix(len(self.CLASSES), self.ignore_index)
 
-    def _confusion_of(self, index: int, result: np.ndarray) -> ConfusionMatrix:
-        count = len(self.CLASSES)
-        if result.shape != (count, count):
-            return self._matrix().update(result, self.get_gt_seg_map(index))
-        if self.has_labels and self.get_gt_seg_map(index).shape == (count, count):
-            raise UserError(f'the result of image {index} has {count}x{count} values: it may be a prediction '
-                            f'or counts of the {count} classes; give a ConfusionMatrix instead')
-        matrix = ConfusionMatrix(count, self.ignore_index, device='cpu')
-        matrix.counts[:, :count] += torch.as_tensor(result).long()
-        return matrix
+    def _confusion_of(self, index: int, result: np.ndarray | ConfusionMatrix) -> ConfusionMatrix:
+        if isinstance(result, ConfusionMatrix):
+            return result
+        return self._matrix().update(np.asarray(result), self.get_gt_seg_map(index))

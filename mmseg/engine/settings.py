@@ -18,7 +18,8 @@ from .hooks import CheckpointHook
 from .hooks.eval_hook import EvalHook
 from .precision import amp_settings, compile_settings
 
-DATA_KEYS = ('train', 'val', 'test', 'samples_per_gpu', 'workers_per_gpu', 'bad_image', 'cache_dir')
+DATA_KEYS = ('train', 'val', 'test', 'test_split', 'samples_per_gpu', 'workers_per_gpu', 'bad_image',
+             'cache_dir')
 DEFAULT_LOG_INTERVAL = 50  # steps
 STEP_KEYS = frozenset({'type', 'grad_clip', 'nonfinite', 'cumulative_iters'})
 # What a logger needs beyond the project's requirements: module → what pip calls it.
@@ -46,7 +47,7 @@ def check_settings(cfg: Mapping) -> None:
         build_from_cfg({**cfg['checkpoint_config'], 'type': CheckpointHook}, HOOKS)
     for hook in cfg.get('custom_hooks') or ():
         find_type(hook, HOOKS)
-    evaluation_keys = accepted_keys(EvalHook) - {'dataloader', 'class_subsets'} | {'samples_per_gpu'}
+    evaluation_keys = accepted_keys(EvalHook) - {'dataloader'} | {'samples_per_gpu'}
     check_keys(cfg.get('evaluation') or {}, evaluation_keys, 'evaluation')
     _check_step(cfg.get('optimizer_config') or {})
     amp_settings(cfg)

@@ -152,30 +152,42 @@ def test_matrices_score_like_predictions(custom_root):
     dataset = custom(custom_root, test_mode=True)
     expected = dataset.evaluate(PREDICTIONS, logger='silent')
     each = [ConfusionMatrix(2).update(p, g) for p, g in zip(PREDICTIONS, dataset.get_gt_seg_maps())]
-    as_arrays = dataset.evaluate([m.matrix.numpy() for m in each], logger='silent')
+    counts = [ConfusionMatrix.from_counts(m.matrix.numpy()) for m in each]
+    of_images = dataset.evaluate(counts, logger='silent')
     together = dataset.evaluate(each[0].merge(each[1]), logger='silent')
-    assert as_arrays == expected == together
+    assert of_images == expected == together
 
 
-def test_counts_that_could_be_a_prediction_are_refused(tmp_path):
+def test_an_array_is_a_prediction_whatever_its_size(tmp_path):
     save(tmp_path / 'img' / 'a.png', np.zeros((2, 2, 3), np.uint8))
-    save(tmp_path / 'ann' / 'a.png', np.zeros((2, 2), np.uint8))
-    with pytest.raises(UserError, match='give a ConfusionMatrix'):
-        custom(tmp_path, test_mode=True).evaluate([np.eye(2)], logger='silent')
+    save(tmp_path / 'ann' / 'a.png', np.array([[0, 1], [1, 1]], np.uint8))
+    dataset = custom(tmp_path, test_mode=True)   # of two classes, and images of 2x2 pixels
+    scores = dataset.evaluate([np.array([[0, 1], [0, 1]])], logger='silent')
+    assert (scores['IoU.p'], scores['IoU.q'], scores['aAcc']) == (1 / 2, 2 / 3, 3 / 4)
+    counts = ConfusionMatrix.from_counts(np.array([[0, 1], [0, 1]]))
+    assert dataset.evaluate([counts], logger='silent')['aAcc'] == 1 / 2
+
+
+def test_counts_are_no_prediction_unless_they_say_so(custom_root):
+    with pytest.raises(UserError, match='must have the same size'):
+        custom(custom_root, test_mode=True).evaluate([np.eye(2)] * 2, logger='silent')
+    with pytest.raises(ValueError, match='shape'):
+        ConfusionMatrix.from_counts(np.zeros((2, 3)))
 
 
 def test_too_few_or_too_many_results(custom_root):
     dataset = custom(custom_root, test_mode=True)
     with pytest.raises(UserError, match='1 results for the 2 images'):
-        dataset.evaluate([np.eye(2)], logger='silent')
+        dataset.evaluate(PREDICTIONS[:1], logger='silent')
     with pytest.raises(UserError, match='more results than the 2 images'):
-        dataset.evaluate([np.eye(2)] * 3, logger='silent')
+        dataset.evaluate([*PREDICTIONS, PREDICTIONS[0]], logger='silent')
 
 
 def test_the_table_goes_to_the_logger(custom_root, caplog):
     logger = logging.getLogger('table')
     with caplog.at_level(logging.INFO, logger='table'):
-        custom(custom_root, test_mode=True).evaluate([np.eye(2) * 3] * 2, logger=logger)
+        custom(custom_root, test_mode=True).evaluate(
+            [ConfusionMatrix.from_counts(np.eye(2) * 3)] * 2, logger=logger)
     assert '| p' in caplog.text
     assert '100.00' in caplog.text
 

@@ -15,9 +15,9 @@ from torch.utils.data import Dataset
 
 from mmseg.checkpoint.weights import load_file
 from mmseg.core.evaluation import ConfusionMatrix
-from mmseg.datasets import build_dataloader
-from mmseg.engine.hooks.eval_hook import EvalHook, further_means
-from mmseg.utils import UserError
+from mmseg.datasets import DATASETS, SynthiaDataset, build_dataloader
+from mmseg.engine.hooks.eval_hook import EvalHook, class_subsets, further_means
+from mmseg.utils import ConfigError, UserError
 
 LABEL = np.array([[0, 0, 1, 1], [0, 0, 1, 255]], np.uint8)
 
@@ -65,7 +65,7 @@ class Scripted(nn.Module):
 
 @pytest.fixture
 def train(tmp_path, caplog):
-    def run(right, steps=None, resume=None, **hook):
+    def run(right, steps=None, resume=None, priority='LOWEST', logs=1, **hook):
         logger = logging.getLogger(f'test_eval_hook_{tmp_path.name}')
         logger.setLevel(logging.INFO)
         loader = build_dataloader(TwoImages(), 1, 0, dist=False, shuffle=False)
@@ -76,8 +76,8 @@ def train(tmp_path, caplog):
         if resume:
             runner.meta, runner._iter, model.step = resume.meta, resume.iter, resume.iter
         runner.register_hook(IterTimerHook(), priority='LOW')
-        runner.register_hook(EvalHook(loader, progress=False, **hook), priority='LOW')
-        runner.register_hook(TextLoggerHook(by_epoch=False, interval=1), priority='VERY_LOW')
+        runner.register_hook(EvalHook(loader, progress=False, **hook), priority=priority)
+        runner.register_hook(TextLoggerHook(by_epoch=False, interval=logs), priority='VERY_LOW')
         runner.run([[{}] * 8], [('train', 1)])
         return runner
     return run
@@ -103,6 +103,52 @@ def test_scores_appear_in_the_log_at_the_interval(train, tmp_path):
     assert [line['iter'] for line in training] == [1, 2, 3, 4]
     assert all('mIoU' not in line and line['loss'] == 0.5 for line in training)
     assert not list(tmp_path.glob('best_*'))
+
+
+@DATASETS.register_module()
+class Rendered(SynthiaDataset):
+    """A source with SYNTHIA's classes under another name."""
+
+
+@DATASETS.register_module()
+class WithoutSky(SynthiaDataset):
+    CLASS_SUBSETS = {'mIoU18': tuple(c for c in range(19) if c != 10)}
+
+
+SYNTHIA = dict(type='SynthiaDataset')
+
+
+@pytest.mark.parametrize('train, names', [
+    (SYNTHIA, ['mIoU16', 'mIoU13']),
+    (dict(source=SYNTHIA, target=dict(type='ACDCDataset')), ['mIoU16', 'mIoU13']),
+    (dict(type='Rendered'), ['mIoU16', 'mIoU13']), (dict(type=SynthiaDataset), ['mIoU16', 'mIoU13']),
+    (dict(source=[dict(type='GTADataset'), dict(type='WithoutSky')]), ['mIoU18']),
+    (dict(source=dict(type='ConcatDataset', datasets=[SYNTHIA, dict(type='WithoutSky')])),
+     ['mIoU16', 'mIoU13', 'mIoU18']),
+    (dict(source=dict(type='GTADataset'), target=SYNTHIA), []), (dict(type='nobody knows'), [])])
+def test_further_means_are_those_of_the_source_data_sets(train, names):
+    assert [*class_subsets(dict(data=dict(train=train)))] == names
+
+
+def test_further_means_can_be_named_in_the_config():
+    data = dict(train=SYNTHIA)
+    assert class_subsets(dict(data=data, evaluation=dict(class_subsets={}))) == {}
+    named = dict(mIoU2=[0, 1])
+    assert class_subsets(dict(data=data, evaluation=dict(class_subsets=named))) == named
+    for wrong in ([0, 1], dict(mIoU2=0), dict(mIoU2=['road']), dict(mIoU2=[-1])):
+        with pytest.raises(ConfigError, match='class_subsets'):
+            class_subsets(dict(data=data, evaluation=dict(class_subsets=wrong)))
+
+
+def test_scores_are_logged_between_two_lines_of_training(train, tmp_path):
+    train({2: 5, 4: 8}, interval=2, logs=3)
+    assert [(line['mode'], line['iter']) for line in log_lines(tmp_path) if 'mode' in line] == [
+        ('val', 2), ('train', 3), ('val', 4)]
+
+
+def test_a_logger_after_the_evaluation_is_refused(train):
+    with pytest.raises(ConfigError, match="priority='LOWEST'"):
+        train({1: 5}, priority='LOW')
 
 
 def test_the_best_checkpoint_is_kept_alone_and_the_choice_is_warned_of(train, tmp_path, caplog):

@@ -14,6 +14,7 @@ from tiny_run import NAMES, SIZE_HW, make_run
 
 from mmseg.core.evaluation import ConfusionMatrix
 from mmseg.datasets.cityscapes import LABEL_IDS
+from mmseg.utils import ConfigError
 from tools import test as program
 
 
@@ -161,6 +162,22 @@ def test_val_becomes_test_as_a_word_below_the_root_only():
     program.use_test_split(cfg)
     assert cfg == dict(type='Interval', data_root='/home/val/data', img_dir='rgb_anon/test',
                        ann_dir='/home/valentin/gt_test', split='lists/test.txt', n=3)
+
+
+def test_a_test_split_can_be_named():
+    cfg = ConfigDict(type='CustomDataset', img_dir='photos/check', ann_dir='masks/check')
+    with pytest.raises(ConfigError, match=r"'photos/check'\? .* data.test_split=dict"):
+        program.use_test_split(cfg)
+    assert cfg.img_dir == 'photos/check'
+    program.use_test_split(cfg, dict(img_dir='photos/exam', ann_dir=None))
+    assert cfg == dict(type='CustomDataset', img_dir='photos/exam', ann_dir=None)
+
+
+def test_only_folders_and_lists_of_val_become_those_of_test():
+    cfg = dict(type='CustomDataset', img_dir='val/images', seg_map_suffix='_val.png', data_root='/val')
+    program.use_test_split(cfg)
+    assert cfg == dict(type='CustomDataset', img_dir='test/images', seg_map_suffix='_val.png',
+                       data_root='/val')
 
 
 def test_sliding_takes_its_window_from_the_config():

@@ -36,6 +36,20 @@ class ConfusionMatrix:
         if device is not None:
             self.counts = self._zeros(device)
 
+    @classmethod
+    def from_counts(cls, counts: np.ndarray | torch.Tensor, ignore_index: int = 255) -> ConfusionMatrix:
+        """The matrix with these counts, integer (C C), rows labels, columns predictions.
+
+        Raises:
+            ValueError: they are not square.
+        """
+        counts = _as_tensor(counts)
+        if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+            raise ValueError(f'confusion counts have the shape (C, C), got {tuple(counts.shape)}')
+        matrix = cls(len(counts), ignore_index)
+        matrix.counts = torch.nn.functional.pad(counts, (0, 1))
+        return matrix
+
     def _zeros(self, device: str | torch.device) -> torch.Tensor:
         # the last column holds predictions that are no class
         return torch.zeros(self.num_classes, self.num_classes + 1, dtype=torch.int64, device=device)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmcv.runner import Hook
@@ -13,10 +14,10 @@ from torch.utils.data import DataLoader
 
 from mmseg.checkpoint.files import EVALUATION_DUE
 from mmseg.checkpoint.weights import save_checkpoint
-from mmseg.core.evaluation.class_names import SYNTHIA_SUBSETS
 from mmseg.core.evaluation.confusion_matrix import ConfusionMatrix
 from mmseg.core.evaluation.scores import mean_over
-from mmseg.utils import UserError
+from mmseg.datasets.builder import DATASETS, leaf_configs
+from mmseg.utils import ConfigError, UserError
 from mmseg.utils.distributed import failing_together, world
 
 from ..evaluation import TestOutcome, device_of, run_test
@@ -25,12 +26,29 @@ from ..finite import bad_parameter
 
 
 def class_subsets(cfg: Mapping) -> dict[str, Sequence[int]]:
-    """Name -> class ids of the further means that a config's source domain calls for: mIoU16 and
-    mIoU13 if it is SYNTHIA, which lacks some of the classes."""
-    train = cfg.get('data', {}).get('train') or {}
-    source = train.get('source') or train if isinstance(train, Mapping) else {}
-    is_synthia = isinstance(source, Mapping) and source.get('type') == 'SynthiaDataset'
-    return dict(SYNTHIA_SUBSETS) if is_synthia else {}
+    """Name -> class ids of the further means of a config: ``evaluation.class_subsets``, or else the
+    ``CLASS_SUBSETS`` of the data sets that it trains on with labels (SYNTHIA lacks some of the classes).
+
+    Raises:
+        ConfigError: a class id that is none.
+    """
+    named = (cfg.get('evaluation') or {}).get('class_subsets')
+    if named is not None:
+        return _checked_subsets(named)
+    train = cfg.get('data', {}).get('train') or []
+    source = train.get('source') or train if isinstance(train, Mapping) else train
+    kinds = (leaf.get('type') for leaf in leaf_configs(source))
+    found = (DATASETS.get(kind) if isinstance(kind, str) else kind for kind in kinds)
+    return {name: ids for kind in found for name, ids in getattr(kind, 'CLASS_SUBSETS', {}).items()}
+
+
+def _checked_subsets(named: Any) -> dict[str, Sequence[int]]:
+    if not isinstance(named, Mapping) or not all(
+            isinstance(ids, Sequence) and ids and all(isinstance(one, int) and one >= 0 for one in ids)
+            for ids in named.values()):
+        raise ConfigError(f'evaluation.class_subsets is {named!r}, expected the class ids of each name, e.g. '
+                          'dict(mIoU16=[0, 1, 2])')
+    return dict(named)
 
 
 def further_means(matrix: ConfusionMatrix, groups: Mapping[str, ConfusionMatrix],
@@ -46,7 +64,8 @@ def further_means(matrix: ConfusionMatrix, groups: Mapping[str, ConfusionMatrix]
 class EvalHook(Hook):
     """Every ``interval`` iterations, test the network and put the scores into the log.
 
-    On one process or many: each rank tests its share, the first one writes.
+    On one process or many: each rank tests its share, the first one writes. Register it after the loggers
+    (priority 'LOWEST'); they write the scores at the event 'after_val_epoch'.
 
     Args:
         dataloader: of the evaluation set, in test mode and in order.
@@ -64,7 +83,8 @@ class EvalHook(Hook):
             is; and every score is better when greater.
 
     Raises:
-        UserError: ``by_epoch``, an interval below 1, or a ``save_best`` that is no score.
+        UserError: ``by_epoch``, an interval below 1, a ``save_best`` that is no score, or a logger that is
+            registered after it.
     """
 
     def __init__(self, dataloader: DataLoader, interval: int = 1,
@@ -83,6 +103,10 @@ class EvalHook(Hook):
         self.class_subsets = dict(class_subsets or {})
 
     def before_run(self, runner) -> None:
+        later = runner.hooks[runner.hooks.index(self):]
+        if any(isinstance(hook, LoggerHook) for hook in later):
+            raise ConfigError("EvalHook has to come after the loggers, which write the step's log before its "
+                              "scores: register_hook(…, priority='LOWEST')")
         if self.save_best:
             runner.logger.warning(
                 f"evaluation.save_best='{self.save_best}': the best checkpoint is selected with the "
@@ -95,28 +119,23 @@ class EvalHook(Hook):
             return
         runner.mode = 'train'
         self._evaluate_and_log(runner, runner.iter)
-        for hook in runner.hooks:
-            if isinstance(hook, LoggerHook) and runner.rank == 0:
-                hook.log(runner)
-        runner.log_buffer.clear()
-        runner.log_buffer.clear_output()
         runner.save_steps()
 
     def after_train_iter(self, runner) -> None:
         if self.every_n_iters(runner, self.interval):
-            self._flush_training_log(runner)
             self._evaluate_and_log(runner, runner.iter + 1)
 
     def _evaluate_and_log(self, runner, step: int) -> None:
+        runner.log_buffer.clear()  # one log line holds one mode's values; those of training are written
         with self._steps_saved(runner, step), failing_together(_group_of(runner)):
             scores = self.evaluate(runner)
-            if runner.rank != 0:
-                return
+            if runner.rank == 0 and self.save_best:
+                self._keep_best(runner, scores, step)
+        if runner.rank == 0:
             # mmcv logs the first as 'iter'; the reference wrote the number of images there
             runner.log_buffer.output.update(eval_iter_num=step, step=step, **scores)
-            runner.log_buffer.ready = True
-            if self.save_best:
-                self._keep_best(runner, scores, step)
+        runner.call_hook('after_val_epoch')  # at which loggers write, in all processes together
+        runner.log_buffer.clear()
 
     @contextmanager
     def _steps_saved(self, runner, step: int) -> Iterator[None]:
@@ -134,14 +153,6 @@ class EvalHook(Hook):
             runner.logger.error(f"the evaluation after step {step} failed; the steps are kept in "
                                 f"'{runner.saved[1]}'")
             raise
-
-    @staticmethod
-    def _flush_training_log(runner) -> None:
-        """Write the log of this training iteration first: one log line holds one mode's values."""
-        for hook in runner.hooks:
-            if isinstance(hook, LoggerHook):
-                hook.after_train_iter(runner)
-        runner.log_buffer.clear()
 
     def evaluate(self, runner) -> dict[str, float]:
         """Test the network; the scores by name, on the first rank."""
