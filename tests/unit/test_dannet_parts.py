@@ -16,6 +16,7 @@ from mmseg.models.losses.static_loss import shifted_label
 from mmseg.models.translation.resnet_generator import ResNetGenerator
 from mmseg.models.uda.parts.class_weight import TEST_STD, class_weights, reweight
 from mmseg.models.uda.parts.day_night_label import day_night_label
+from mmseg.models.uda.parts.discriminator import build_discriminator
 from mmseg.utils import ConfigError
 
 SEED = 5000
@@ -147,6 +148,31 @@ def test_without_static_pixels_there_is_no_loss():
 def test_static_loss_needs_weights():
     with pytest.raises(ConfigError, match='class_weight is empty'):
         build_loss(dict(type='StaticLoss', class_weight=[]))
+
+
+# ------------------------------------------------- discriminators and source
+
+
+def test_least_squares_adversary(values):
+    z = logits(SEED + 10, *SIZE)
+    discriminator = golden.fill(build_discriminator(dict(kind='dannet'), 19))
+    answer = discriminator(torch.softmax(z, dim=1))
+    assert_agree(sample(answer, 7), values['discriminator/out'])
+    loss = build_loss(dict(type='AdversarialLoss', distance='mse'))
+    assert_agree(loss(answer, 0), values['lsgan/source'])
+    assert_agree(loss(answer, 1), values['lsgan/target'])
+    gradient = torch.autograd.grad(loss(answer, 0), z)[0]
+    assert_agree(sample(gradient, 997), values['lsgan/grad'], GRADIENT)
+
+
+def test_weighted_cross_entropy_of_the_source(values):
+    network, relight = ToyMulti(), golden.fill(ResNetGenerator(), prefix='light.')
+    image, label = golden.image(SEED + 50, 2, 64, 64), golden.label(SEED + 60, 2, 64, 64).squeeze(1)
+    with torch.no_grad():
+        scores = up(network(image + relight(image))[1], 64, 64)
+    loss = build_loss(dict(type='CrossEntropyLoss', class_weight=class_weights().tolist(),
+                           avg_non_ignore=True, avg_class_weight=True))
+    assert_agree(loss(scores, label), values['step0/seg'])
 
 
 # ------------------------------------------------------------- class weights

@@ -56,6 +56,23 @@ def test_mean_over_valid_pixels_on_request(logits, label):
     assert float(module(logits, torch.full_like(label, 255))) == 0
 
 
+def test_mean_weighted_by_class_on_request(logits, label):
+    weights = [0.5, 1.0, 2.0, 3.0, 0.25]
+    module = CrossEntropyLoss(class_weight=weights, avg_non_ignore=True, avg_class_weight=True)
+    of_pixel = np.array([*weights, *[0] * 251])[label.numpy()]
+    expected = (cross_entropies(logits, label) * of_pixel).sum() / of_pixel.sum()
+    assert float(module(logits, label)) == pytest.approx(float(expected), rel=1e-5)
+    assert float(module(logits, torch.full_like(label, 255))) == 0
+
+
+@pytest.mark.parametrize('settings', [
+    dict(avg_non_ignore=True), dict(class_weight=[1, 2]),
+    dict(class_weight=[1, 2], avg_non_ignore=True, use_sigmoid=True)])
+def test_a_mean_weighted_by_class_needs_its_weights(settings):
+    with pytest.raises(UserError, match='avg_class_weight needs class_weight'):
+        CrossEntropyLoss(avg_class_weight=True, **settings)
+
+
 def test_pixel_and_class_weights(logits, label):
     weight = torch.rand(label.shape, generator=torch.Generator().manual_seed(2))
     of_class = [0.5, 1.0, 2.0, 0.0, 3.0]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmseg.utils import UserError
+from mmseg.utils import ConfigError, UserError
 from mmseg.utils.ranges import check_range
 
 from ..builder import LOSSES
@@ -25,18 +25,27 @@ class CrossEntropyLoss(nn.Module):
         class_weight: one factor a class.
         loss_weight: the factor that the caller applies; ``forward`` does not.
         loss_name: name in the log.
+        avg_class_weight: divide by the sum of the valid pixels' class weights, as PyTorch does (DANNet);
+            needs ``avg_non_ignore`` and ``class_weight``.
+
+    Raises:
+        ConfigError: settings that do not go together.
     """
 
     def __init__(self, use_sigmoid: bool = False, reduction: str = 'mean',
                  class_weight: Sequence[float] | None = None, loss_weight: float = 1.0,
-                 loss_name: str = 'loss_seg', avg_non_ignore: bool = False):
+                 loss_name: str = 'loss_seg', avg_non_ignore: bool = False, avg_class_weight: bool = False):
         super().__init__()
         if reduction not in ('mean', 'sum', 'none'):
             raise UserError(f"CrossEntropyLoss: reduction '{reduction}', expected mean, sum or none")
+        if avg_class_weight and (use_sigmoid or class_weight is None or not avg_non_ignore):
+            raise ConfigError('CrossEntropyLoss: avg_class_weight needs class_weight, avg_non_ignore=True '
+                              'and use_sigmoid=False')
         check_range(loss_weight, 'CrossEntropyLoss: loss_weight', 0)
         self.use_sigmoid, self.reduction = use_sigmoid, reduction
         self.loss_weight, self.loss_name, self.avg_non_ignore = loss_weight, loss_name, avg_non_ignore
         self.class_weight = None if class_weight is None else list(class_weight)
+        self.avg_class_weight = avg_class_weight
 
     @property
     def takes_log_prob(self) -> bool:
@@ -63,13 +72,19 @@ class CrossEntropyLoss(nn.Module):
             loss = F.nll_loss(log_prob, label, class_weight, reduction='none', ignore_index=ignore_index)
         if weight is not None:
             loss = loss * weight
+        return self._reduce(loss, label, class_weight, ignore_index)
+
+    def _reduce(self, loss: Tensor, label: Tensor, class_weight: Tensor | None, ignore_index: int) -> Tensor:
         if self.reduction == 'none':
             return loss
-        if self.reduction == 'mean' and not self.avg_non_ignore:
+        if self.reduction == 'sum':
+            return loss.sum()
+        if not self.avg_non_ignore:
             return loss.mean()
-        if self.reduction == 'mean':
-            return loss.sum() / (label != ignore_index).sum().clamp(min=1)
-        return loss.sum()
+        valid = label != ignore_index
+        if self.avg_class_weight:
+            return loss.sum() / (class_weight[label * valid] * valid).sum().clamp(min=1e-6)
+        return loss.sum() / valid.sum().clamp(min=1)
 
 
 def _binary_cross_entropy(cls_score: Tensor, label: Tensor, class_weight: Tensor | None,
