@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from experiments import generate_experiment_cfgs, resolve
+from experiments import generate_experiment_cfgs, list_experiments, resolve
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.files import write_bytes
 from run_experiments import base_of
@@ -145,6 +145,13 @@ def predict(run: RunRecord, device: str) -> None:
         run.faults.append(f'--predict: {error}')
 
 
+def title_of(exp: int | None, folders: Sequence[Path]) -> str:
+    if exp is None:
+        return folders[0].resolve().parent.name
+    titles = {number: title for number, title, _ in list_experiments()}
+    return f'Experiment {exp}: {titles.get(exp, "")}'.rstrip(': ')
+
+
 def report(folders: Sequence[Path], args: argparse.Namespace) -> str:
     from mmseg.report.page import make_page
     from mmseg.report.record import read_record
@@ -154,10 +161,7 @@ def report(folders: Sequence[Path], args: argparse.Namespace) -> str:
         run.base = base_config(run)
         if args.predict:
             predict(run, args.device)
-    title = args.title or (
-        f'Experiment {args.exp}' if args.exp is not None else folders[0].resolve().parent.name
-    )
-    return make_page(runs, title)
+    return make_page(runs, args.title or title_of(args.exp, folders))
 
 
 @one_line_errors

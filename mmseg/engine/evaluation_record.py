@@ -44,13 +44,18 @@ def keep_scores(
             'step': step,
             'images': len(dataset),
             'classes': list(dataset.CLASSES),
-            'palette': [[int(part) for part in colour] for colour in dataset.PALETTE],
+            'palette': colours_of(dataset),
             'scores': {name: None if math.isnan(value) else value for name, value in scores.items()},
             'confusion_matrix': outcome.matrix.matrix.tolist(),
             'groups': {name: group.matrix.tolist() for name, group in outcome.groups.items()},
             'peak_memory_mib': round(peak_memory_mib()),
         },
     )
+
+
+def colours_of(dataset: Dataset) -> list[list[int]]:
+    """RGB of each class, numbers that json has."""
+    return [[int(part) for part in colour] for colour in dataset.PALETTE]
 
 
 def peak_memory_mib() -> float:
@@ -83,7 +88,8 @@ def keep_images(
             meta = data['img_metas'][0][0]
             index = chosen[place]
             listed.append(_keep_image(folder, index, meta, logits, dataset))
-    write_json(folder / IMAGES_FILE, {'classes': list(dataset.CLASSES), 'images': listed})
+    names = {'classes': list(dataset.CLASSES), 'palette': colours_of(dataset)}
+    write_json(folder / IMAGES_FILE, {**names, 'images': listed})
 
 
 def _keep_image(

@@ -34,16 +34,17 @@ SCRIPTS = ('core.js', 'table.js', 'figures.js', 'classes.js', 'pictures.js', 're
 # bytes of pictures before they become text, which makes a third more of them; beside them the page has 2 MB
 # of Plotly and, of long logs, 1 MB of numbers
 TRAINING_BUDGET, IMAGES_BUDGET = 2_000_000, 2_700_000
-# to be told apart by people with colour-blindness: Okabe and Ito (2008), then Tol's muted scheme
+# to be told apart by people with colour-blindness: after Okabe and Ito (2008) and
+# Tol's muted scheme, none too dark for a dark page
 COLOURS = (
-    '#0072B2',
+    '#1F7FC4',
     '#E69F00',
     '#009E73',
     '#D55E00',
     '#CC79A7',
     '#56B4E9',
     '#8C6D31',
-    '#882255',
+    '#B5446E',
     '#44AA99',
     '#999933',
     '#AA4499',

@@ -117,7 +117,7 @@ def leave_images(folder: Path, seed: int) -> None:
         listed.append(
             dict(index=number, name=f'{number}.png', stem=stem, mIoU=float(rng.rand()), aAcc=0.5, entropy=0.2)
         )
-    write_json(folder / 'evaluation' / 'images.json', dict(classes=CLASSES, images=listed))
+    write_json(folder / 'evaluation' / 'images.json', dict(classes=CLASSES, palette=PALETTE, images=listed))
 
 
 def leave_training_pictures(folder: Path, steps: tuple[int, ...] = (0, 10, 20)) -> None:

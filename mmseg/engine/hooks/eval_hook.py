@@ -128,7 +128,7 @@ class EvalHook(Hook):
     def _evaluate_and_log(self, runner, step: int) -> None:
         runner.log_buffer.clear()  # one log line holds one mode's values; those of training are written
         with self._steps_saved(runner, step), failing_together(_group_of(runner)):
-            scores = self.evaluate(runner)
+            scores = self.evaluate(runner, step)
             if runner.rank == 0 and self.save_best:
                 self._keep_best(runner, scores, step)
         if runner.rank == 0:
@@ -154,8 +154,8 @@ class EvalHook(Hook):
                                 f"'{runner.saved[1]}'")
             raise
 
-    def evaluate(self, runner) -> dict[str, float]:
-        """Test the network; the scores by name, on the first rank."""
+    def evaluate(self, runner, step: int) -> dict[str, float]:
+        """Test the network after ``step`` steps; the scores by name, on the first rank."""
         if world()[1] > 1:
             _share_buffers(runner.model)
         found = run_test(runner.model, self.dataloader, device_of(runner.model),
@@ -165,12 +165,12 @@ class EvalHook(Hook):
         scores = self.dataloader.dataset.evaluate(found.matrix, metric=self.metric,
                                                   logger=runner.logger)
         scores.update(further_means(found.matrix, found.groups, self.class_subsets))
-        self._keep_record(runner, found, scores)
+        self._keep_record(runner, found, scores, step)
         return scores
 
-    def _keep_record(self, runner, found: TestOutcome, scores: Mapping[str, float]) -> None:
+    def _keep_record(self, runner, found: TestOutcome, scores: Mapping[str, float], step: int) -> None:
         """For the report; pictures after the last evaluation only, as they are predicted once more."""
-        folder, step = Path(runner.work_dir) / FOLDER, getattr(runner, 'steps_done', runner.iter)
+        folder = Path(runner.work_dir) / FOLDER
         keep_scores(folder, self.dataloader.dataset, found, scores, step)
         if step + self.interval > runner.max_iters:
             keep_images(folder, runner.model, self.dataloader.dataset, device_of(runner.model))

@@ -36,7 +36,7 @@ function setUpClasses() {
     const order = classes.map((_, i) => i);
     if (sort[0] !== null) order.sort((a, b) => compare(value(a), value(b), sort[1]));
     const heading = (key, ...title) => element('th', { 'data-sort': key, 'aria-sort': ariaSort(key, sort), scope: 'col',
-      click: sorter(key, sort, (next) => { sort = next; draw(); }) }, ...title);
+      ...pressed(sorter(key, sort, (next) => { sort = next; draw(); })) }, ...title);
     const cells = (i) => shown.map((column) => cell(column.values[i], base && column !== base ? base.values[i] : undefined));
     const row = (i) => element('tr', { 'data-class': classes[i] }, element('td', null, classes[i]),
       known ? element('td', { class: 'state' }, format(shares[i], 2)) : null, cells(i));

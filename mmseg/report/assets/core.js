@@ -51,6 +51,22 @@ function fill(select, options, chosen) {
   select.value = values.includes(String(chosen)) ? String(chosen) : values[0];
 }
 
+// The last mIoU of a run; null if it was not evaluated.
+function scoreOf(id) {
+  const key = PANELS.table.content.keys[0];
+  const found = PANELS.table.content.rows.flatMap((row) => row.runs).find((run) => run.run === Number(id));
+  return found ? found.scores[key] : null;
+}
+
+// Attributes of what is pressed by mouse or key.
+function pressed(handler) {
+  return { tabindex: 0, click: handler, keydown: (event) => {
+    if (event.key !== 'Enter' && event.key !== ' ') return;
+    event.preventDefault();
+    handler();
+  } };
+}
+
 function runOptions(ids) { return RUNS.filter((run) => ids.has(String(run.id))).map((run) => [run.id, run.label]); }
 
 function sign(value, digits) {
@@ -83,7 +99,8 @@ function plot(node, data, layout) {
     margin: { l: 55, r: 15, t: 15, b: 45 }, hovermode: 'closest', ...layout, ...axes, shapes,
     paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', font: { color: colour('--text'), size: 12 },
     hoverlabel: { namelength: -1 },
-  }, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d'] });
+    modebar: { bgcolor: 'rgba(0,0,0,0)', color: colour('--soft'), activecolor: colour('--accent') },
+  }, { responsive: true, displaylogo: false, displayModeBar: true, modeBarButtonsToRemove: ['lasso2d', 'select2d'] });
 }
 
 function lineOf(run) { return { color: run.colour, dash: DASHES[run.place % DASHES.length], width: 1.8 }; }

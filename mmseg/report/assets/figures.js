@@ -52,7 +52,8 @@ function setUpConfusion() {
 function setUpCertainty() {
   const { histograms, reliability, scores, names } = PANELS.certainty.content;
   const options = runOptions(new Set(Object.keys(histograms)));
-  let run = options[options.length - 1][0];
+  const balanced = options.filter(([id]) => histograms[id].layout.shapes);
+  let run = (balanced[0] || options[options.length - 1])[0];
   const pick = choice('Entropies of', options, run, (value) => { run = value; drawHistogram(); });
   const [left, right] = [0, 1].map(() => element('div', { class: 'figure' }));
   const table = element('div', { class: 'scroll' });

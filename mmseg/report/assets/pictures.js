@@ -9,7 +9,8 @@ function setUpImages() {
   const { images, legend } = PANELS.images.content;
   const ids = new Set(images.flatMap((image) => Object.keys(image.runs)));
   const options = runOptions(ids);
-  let [left, right] = [options[0][0], options[options.length - 1][0]];
+  const others = options.slice(1).sort((a, b) => compare(scoreOf(a[0]), scoreOf(b[0]), -1));
+  let [left, right] = [options[0][0], (others[0] || options[0])[0]];
   let order = options.length > 1 ? 'change' : 'worst';
   let chosen = null;
   const strip = element('div', { class: 'strip' });
@@ -90,7 +91,7 @@ function setUpTraining() {
   const pick = choice('Run', options, run, (value) => { run = Number(value); choose(); });
   const slider = element('input', { type: 'range', min: 0, value: 0, 'aria-label': 'Step', input: () => draw() });
   const told = element('span', { class: 'step' });
-  const view = element('div');
+  const view = element('div', { class: 'pair' });
   body('training').append(element('div', { class: 'controls' }, pick.node, element('label', null, 'Step', slider), told), view);
   function choose() {
     steps = [...new Set(pictures.filter((picture) => picture.run === run).map((picture) => picture.step))].sort((a, b) => a - b);
@@ -103,7 +104,7 @@ function setUpTraining() {
     const step = steps[Number(slider.value)];
     told.textContent = `step ${step}, ${Number(slider.value) + 1} of ${steps.length}`;
     view.replaceChildren(...pictures.filter((picture) => picture.run === run && picture.step === step).map((picture) =>
-      element('figure', null, element('img', { src: picture.src, alt: `training picture of step ${step}`, style: 'margin-top:.5rem' }))));
+      element('figure', null, element('img', { src: picture.src, alt: `training picture of step ${step}`, loading: 'lazy' }))));
   }
   choose();
 }

@@ -38,10 +38,10 @@ function setUpTable() {
   function methodRow(row) {
     const score = (key, main) => element('td', { class: main ? 'main' : null }, format(row.scores[key].mean, 2),
       row.scores[key].std === null ? null : element('span', { class: 'std' }, `± ${row.scores[key].std.toFixed(2)}`));
-    return element('tr', { class: 'method', 'data-method': row.method, click: () => {
+    return element('tr', { class: 'method', 'data-method': row.method, 'aria-expanded': String(open.has(row.method)), ...pressed(() => {
       if (!open.delete(row.method)) open.add(row.method);
       draw();
-    } },
+    }) },
     element('td', null, element('span', { class: 'name', title: row.method }, dot(runsOf(row.method)[0].colour),
       labelOf(row.method)), row.partial ? element('span', { class: 'std' }, 'not finished') : null),
     keys.slice(0, 1).map((key) => score(key, true)),
@@ -72,7 +72,7 @@ function setUpTable() {
     }
     all.textContent = open.size ? 'Hide single runs' : 'Show single runs';
     const head = columns.map(([key, title]) => element('th', {
-      'data-sort': key, 'aria-sort': ariaSort(key, sort), scope: 'col', click: sorter(key, sort, (next) => { sort = next; draw(); }),
+      'data-sort': key, 'aria-sort': ariaSort(key, sort), scope: 'col', ...pressed(sorter(key, sort, (next) => { sort = next; draw(); })),
     }, title));
     holder.replaceChildren(element('table', null, element('thead', null, element('tr', null, head)),
       element('tbody', null, listed.flatMap((row) => [methodRow(row),

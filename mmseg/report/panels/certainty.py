@@ -20,7 +20,7 @@ SCORES = {
     'entropy': 'mean entropy (nats)',
     'NLL': 'negative log-likelihood (nats)',
 }
-COLOURS = {'right': '#0072B2', 'wrong': '#D55E00'}
+COLOURS = {'right': '#1F7FC4', 'wrong': '#D55E00'}
 IN_PERCENT = ('ECE', 'wrong_certain', 'right_undecided', 'AUROC')
 
 

@@ -96,7 +96,7 @@ def matrix_figure(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> dict
         hovertemplate='%{y} taken for %{x}: %{z:.1f} %<extra></extra>',
     )
     layout = {
-        'yaxis': {'autorange': 'reversed', 'title': {'text': 'true class'}},
+        'yaxis': {'autorange': 'reversed', 'title': {'text': 'true class', 'standoff': 12}},
         'xaxis': {'title': {'text': 'predicted class'}, 'tickangle': -45},
     }
     return {'data': [heat.to_plotly_json()], 'layout': layout}

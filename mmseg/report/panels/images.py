@@ -60,15 +60,15 @@ def images_panel(runs: Sequence[RunRecord], budget: int) -> Panel:
     as many and as large as fit into ``budget`` bytes."""
     missing: list[str] = []
     kept: dict[str, dict[int, Kept]] = {}
-    classes: list[str] = []
+    names: dict[str, list] = {}
     for number, run in enumerate(runs):
-        found, names = _kept_of(run, missing)
-        classes = classes or names
+        found, listed = _kept_of(run, missing)
+        names = names or listed
         for name, one in found.items():
             kept.setdefault(name, {})[number] = one
     if not kept:
         return Panel('images', 'Images', ABOUT, {}, tuple(missing))
-    palette = _palette(runs, len(classes))
+    classes, palette = names['classes'], tuple(map(tuple, names['palette']))
     images: list[dict] = []
     for (width, quality), number in zip(LEVELS, NUMBERS):
         images = [entry(name, kept[name], palette, min(width, 480), quality) for name in choose(kept, number)]
@@ -81,8 +81,8 @@ def images_panel(runs: Sequence[RunRecord], budget: int) -> Panel:
     )
 
 
-def _kept_of(run: RunRecord, missing: list[str]) -> tuple[dict[str, Kept], list[str]]:
-    """(by the image's name, names of the classes)."""
+def _kept_of(run: RunRecord, missing: list[str]) -> tuple[dict[str, Kept], dict]:
+    """(by the image's name, names and colours of the classes)."""
     folder, told = run.folder / FOLDER, len(missing)
     listed: Any = {}
     if (folder / IMAGES_FILE).is_file():
@@ -90,14 +90,15 @@ def _kept_of(run: RunRecord, missing: list[str]) -> tuple[dict[str, Kept], list[
     if not isinstance(listed, dict) or not listed.get('images'):
         if len(missing) == told:
             missing.append(f'{run.folder.name}: {MADE_BY}')
-        return {}, []
+        return {}, {}
     found = {one['name']: Kept(folder, one['stem'], one) for one in listed['images']}
     complete = {name: one for name, one in found.items() if one.complete}
     if len(complete) < len(found):
         missing.append(
             f'{run.folder.name}: pictures of {len(found) - len(complete)} images are missing or damaged'
         )
-    return complete, list(listed.get('classes') or ())
+    classes = listed.get('classes') or []
+    return complete, {'classes': classes, 'palette': listed.get('palette') or generated_palette(len(classes))}
 
 
 def choose(kept: Mapping[str, Mapping[int, Kept]], number: int) -> list[str]:
@@ -135,11 +136,3 @@ def entry(name: str, by_run: Mapping[int, Kept], palette: tuple, width: int, qua
             'mean_entropy': plain(one.scores.get('entropy')),
         }
     return found
-
-
-def _palette(runs: Sequence[RunRecord], count: int) -> tuple:
-    """RGB of each class, as the runs' evaluations have it."""
-    for run in runs:
-        if len(run.evaluation.get('palette') or ()) == count:
-            return tuple(tuple(colour) for colour in run.evaluation['palette'])
-    return tuple(tuple(int(part) for part in colour) for colour in generated_palette(count))

@@ -26,7 +26,8 @@ ENVIRONMENT = (
     'command',
 )
 MOST_WARNINGS = 50
-PLACES = ('work_dir', 'name', 'resume_from')
+# names and places, which compute nothing
+LEFT_OUT = ('work_dir', 'resume_from', 'exp')
 
 
 def records_panel(runs: Sequence[RunRecord]) -> Panel:
@@ -57,7 +58,7 @@ def record_of(run: RunRecord, first: RunRecord) -> dict[str, Any]:
 
 def _compared(config: dict) -> dict:
     """As its json file has it, where tuples are lists."""
-    kept = {key: value for key, value in config.items() if key not in PLACES}
+    kept = {key: value for key, value in config.items() if key not in LEFT_OUT and not key.startswith('name')}
     return json.loads(json.dumps(kept, default=str))
 
 
