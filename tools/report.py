@@ -173,7 +173,8 @@ def main(argv: list[str] | None = None) -> None:
     folders = [*args.runs, *(folders_of(args.exp, args.work_dirs) if args.exp is not None else ())]
     page = report(folders, args).encode()
     write_bytes(args.out, page)
-    print(f'{len(folders)} runs, {len(page) / 1e6:.1f} MB: open {args.out} in a browser')
+    runs = f'{len(folders)} run{"s" if len(folders) > 1 else ""}'
+    print(f'{runs}, {len(page) / 1e6:.1f} MB: open {args.out} in a browser')
 
 
 if __name__ == '__main__':

@@ -46,7 +46,7 @@ def label_picture(labels: np.ndarray, colours: tuple, width: int) -> bytes:
     image = Image.fromarray(labels).convert('P')
     image.putpalette([part for colour in (*colours, (0, 0, 0)) for part in colour])
     file = io.BytesIO()
-    image.save(file, 'PNG', optimize=True)
+    image.save(file, 'PNG')
     return file.getvalue()
 
 

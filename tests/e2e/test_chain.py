@@ -111,9 +111,18 @@ def test_a_run_of_the_toy_benchmark_trains(streets, run_program, monkeypatch, tm
                         lambda number: only_first_and_last(number)[:1])
     shown = run_program('run_experiments', *tiny_toy_benchmark(streets)).out
     assert '1 of 1 runs finished' in shown
+    score, time, result = shown.splitlines()[-4:-1]
+    assert score.startswith('score:  mIoU ')
+    assert time.startswith('time:   0:0') and time.endswith(' for 2 of 2 steps')
     [run] = (tmp_path / 'work_dirs' / 'local-exp900').iterdir()
     assert load_config(run / f'{run.name}.json').exp == 900
     assert load_file(str(run / 'latest.pth'))['meta']['iter'] == 2
+    folder = run.relative_to(tmp_path)
+    assert result == f'result: {folder}/latest.pth; report: python -m tools.report {folder}'
+    kept = json.loads((run / 'evaluation' / 'images.json').read_text())['images']
+    assert len(kept) == len(list((run / 'evaluation').glob('*_entropy.jpg'))) > 0
+    assert run_program('tools.report', folder).out.startswith('1 run, ')
+    assert (tmp_path / 'report.html').is_file()
 
 
 def only_first_and_last(number: int) -> list[dict]:

@@ -151,6 +151,16 @@ def test_a_logger_after_the_evaluation_is_refused(train):
         train({1: 5}, priority='LOW')
 
 
+def test_the_matrix_of_the_last_evaluation_is_kept_for_the_report(train, tmp_path):
+    train({2: 5, 4: 8}, interval=2)
+    kept = json.loads((tmp_path / 'evaluation' / 'scores.json').read_text())
+    both = {'fog': [[4, 0], [0, 3]], 'rain': [[4, 0], [0, 3]]}
+    assert (kept['step'], kept['images'], kept['classes']) == (4, 2, ['a', 'b'])
+    assert kept['confusion_matrix'] == [[8, 0], [0, 6]] and kept['groups'] == both
+    assert kept['scores']['mIoU'] == 1 and kept['peak_memory_mib'] > 10
+    assert not list((tmp_path / 'evaluation').glob('*.png'))  # the network gives class maps alone
+
+
 def test_the_best_checkpoint_is_kept_alone_and_the_choice_is_warned_of(train, tmp_path, caplog):
     runner = train({1: 5, 2: 7, 3: 6}, save_best='mIoU')
     assert [p.name for p in tmp_path.glob('best_*')] == ['best_mIoU_iter_2.pth']

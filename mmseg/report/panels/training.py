@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from ..panel import Panel
-from ..pictures import LEVELS, address, photo, read_picture
+from ..pictures import LEVELS, address, narrowed, photo, read_picture
 from ..record import RunRecord
 
 FOLDER = 'class_mix_debug'
@@ -64,15 +65,18 @@ def thinned(pictures: list[tuple[int, Path]], most: int) -> list[tuple[int, Path
 
 def _encoded(files: Sequence[Path], budget: int) -> tuple[dict[Path, bytes], list[Path]]:
     """(the pictures at the best level that fits, files that cannot be read)."""
+    widest = max(width for width, _ in LEVELS)
+    read = {path: read_picture(path) for path in files}
+    damaged = [path for path, picture in read.items() if picture is None]
+    pictures = {path: narrowed(read[path], widest, cv2.INTER_AREA) for path in files if path not in damaged}
     encoded: dict[Path, bytes] = {}
-    damaged = [path for path in files if read_picture(path) is None]
-    readable = [path for path in files if path not in damaged]
     for width, quality in LEVELS:
-        encoded = {}
-        for path in readable:
-            encoded[path] = photo(read_picture(path), width, quality)
-            if sum(map(len, encoded.values())) > budget:
+        encoded, size = {}, 0
+        for path, picture in pictures.items():
+            encoded[path] = photo(picture, width, quality)
+            size += len(encoded[path])
+            if size > budget:
                 break
         else:
             break
-    return {path: encoded[path] for path in readable if path in encoded}, damaged
+    return encoded, damaged
