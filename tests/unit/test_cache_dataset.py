@@ -52,7 +52,7 @@ def fill(tmp_path, capsys):
 
 
 def files(tmp_path: Path) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for path in (tmp_path / 'cache').rglob('*.bin')}
+    return {path: path.stat().st_mtime_ns for path in (tmp_path / 'cache').rglob('*.npy')}
 
 
 def source(cfg, cache) -> dict:
@@ -182,11 +182,12 @@ def test_files_of_other_settings_are_refused_one_by_one(cfg, fill, tmp_path):
         dataset[0]
 
 
-@pytest.mark.parametrize('damage', [b'', b'EBDAimg1', None])
-def test_damaged_files_are_refused(cfg, fill, tmp_path, damage):
+@pytest.mark.parametrize('suffix', ['.npy', '.json'])
+@pytest.mark.parametrize('damage', [b'', b'\x93NUMPY', None])
+def test_damaged_files_are_refused(cfg, fill, tmp_path, damage, suffix):
     fill(cfg)
     dataset = build_dataset(source(cfg, tmp_path / 'cache'))
-    path = min(p for p in files(tmp_path) if 'town' in p.name)
+    path = min(p for p in files(tmp_path) if 'town' in p.name).with_suffix(suffix)
     path.write_bytes(path.read_bytes()[:-1] if damage is None else damage)
     with pytest.raises(UserError, match='town_000000'):
         dataset[0]

@@ -1,9 +1,10 @@
 """A cache of decoded and resized training images, and the transform that reads it.
 
-One file per image below ``DIR/TYPE_IMAGEFOLDER_SIZE/``: a header in JSON, the image's pixels, the label
-map's. Files are mapped into memory, so a crop reads its own rows alone.
+Two files per image below ``DIR/TYPE_IMAGEFOLDER_SIZE/``: NAME.npy, the bytes of the image and then those of
+the label map, and NAME.json, their shapes and all else. The array is mapped into memory, so a crop reads its
+own rows alone.
 
-Nothing stale is ever used. Each file holds, and each use compares,
+Nothing stale is ever used. Each NAME.json holds, and each use compares,
 
 - the digest of the settings: the transforms that it replaces with their arguments, the renaming and the
   range of the labels, OpenCV's version, the format;
@@ -15,25 +16,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
+import math
 import os
 import os.path as osp
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
 import numpy as np
 
 from mmseg.utils import UserError, get_root_logger
-from mmseg.utils.files import atomic_file
+from mmseg.utils.files import atomic_file, write_bytes
 
 from ..files import write_json
 from ..pipelines import Compose, LoadAnnotations, LoadImageFromFile, Resize
 
-FORMAT = 1
-MAGIC = b'EBDAimg1'
-ALIGNMENT = 64  # bytes
+FORMAT = 2
 SETTINGS_FILE = 'cache.json'
 # Of what a data set gives to its pipeline, that which differs between its images or between disks.
 PLACES = ('img_info', 'ann_info', 'img_prefix', 'seg_prefix', 'seg_fields')
@@ -128,30 +126,28 @@ class CachedImages:
             if found.get(key) != value:
                 raise StaleCache(f'the cache {self.folder} was made with {key}={found.get(key)}, and the '
                                  f'config asks for {value}')
-        absent = [name for name in names if not osp.isfile(osp.join(self.folder, name + '.bin'))]
+        absent = [name for name in names if not osp.isfile(osp.join(self.folder, name + '.npy'))]
         if absent:
             raise StaleCache(f'{len(absent)} images, such as {absent[0]}, are not in the cache {self.folder}')
 
     def is_fresh(self, results: dict) -> bool:
         """Whether the cache holds the image that the data set gives as ``results``."""
         try:
-            with open(self._path(results), 'rb') as file:
-                return self._header(file.read(1 << 16), results, os.fstat(file.fileno()).st_size) is not None
-        except (OSError, StaleCache):
+            self._open(results)
+        except StaleCache:
             return False
+        return True
 
     def _path(self, results: dict) -> str:
-        return osp.join(self.folder, results['img_info']['filename'] + '.bin')
+        """Of an image's files, without their suffixes."""
+        return osp.join(self.folder, results['img_info']['filename'])
 
     def _read(self, results: dict) -> dict:
-        path = self._path(results)
-        try:
-            with open(path, 'rb') as file:
-                memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError):
-            raise StaleCache(f'the cache has no {path}') from None
-        header = self._header(memory, results, len(memory))
-        for key, array in _arrays(memory, header):
+        header, pixels = self._open(results)
+        position = 0
+        for key, shape in header['arrays'].items():
+            start, position = position, position + math.prod(shape)
+            array = pixels[start:position].reshape(shape)
             results[key] = array if self.lend else array.copy()
             if key != 'img':
                 results.setdefault('seg_fields', []).append(key)
@@ -159,22 +155,28 @@ class CachedImages:
         results['filename'], results['ori_filename'] = _image_path(results), results['img_info']['filename']
         return results
 
-    def _header(self, content: bytes | mmap.mmap, results: dict, size: int) -> dict:
+    def _open(self, results: dict) -> tuple[dict, np.ndarray]:
+        """What NAME.json says and the pixels, uint8 (bytes,), of an image.
+
+        Raises:
+            StaleCache: they cannot be used.
+        """
         path = self._path(results)
-        if size < 12 or content[:8] != MAGIC:
-            raise StaleCache(f'{path} is no file of a cache')
-        length, = struct.unpack('<I', content[8:12])
         try:
-            header = json.loads(content[12:12 + length])
-        except ValueError:
-            raise StaleCache(f'{path} is damaged') from None
+            with open(path + '.json', 'rb') as file:
+                header = json.load(file)
+            pixels = np.lib.format.open_memmap(path + '.npy', mode='r').view(np.ndarray)
+        except FileNotFoundError as error:
+            raise StaleCache(f'the cache has no {error.filename}') from None
+        except (OSError, ValueError, EOFError):
+            raise StaleCache(f'{path}.npy or its .json is damaged') from None
         if header['settings'] != self.digest:
             raise StaleCache(f'{path} was made with other settings')
         if header['sources'] != _stamps(results):
             raise StaleCache(f'{_image_path(results)} or its label was changed after it was cached')
-        if size != _file_size(header, length):
-            raise StaleCache(f'{path} is damaged')
-        return header
+        if pixels.size != sum(map(math.prod, header['arrays'].values())):
+            raise StaleCache(f'{path}.npy is damaged')
+        return header, pixels
 
     # ---- writing ----
 
@@ -182,7 +184,7 @@ class CachedImages:
         """Decode one image of the data set, from what it gives to its pipeline, into the cache.
 
         Returns:
-            the size of the file in bytes; 0 if the cache held it already.
+            the number of bytes of its pixels; 0 if the cache held it already.
 
         Raises:
             UserError: a source file that cannot be read, or the cache cannot be written.
@@ -200,13 +202,11 @@ class CachedImages:
                 if key not in (*results, *arrays, 'seg_fields', 'filename', 'ori_filename')}
         header = dict(settings=self.digest, sources=stamps, rest=_encoded(rest),
                       arrays={key: list(array.shape) for key, array in arrays.items()})
-        text = json.dumps(header).encode()
-        with atomic_file(path) as file:
-            file.write(MAGIC + struct.pack('<I', len(text)) + text)
-            for array in arrays.values():
-                file.write(bytes(-file.tell() % ALIGNMENT))
-                file.write(array.data)
-            return file.tell()
+        pixels = np.concatenate([array.ravel() for array in arrays.values()])
+        with atomic_file(path + '.npy') as file:
+            np.save(file, pixels)
+        write_bytes(path + '.json', json.dumps(header).encode())
+        return pixels.nbytes
 
     def finish(self) -> None:
         """Say that the cache is whole, and in which settings."""
@@ -252,26 +252,6 @@ def _stamps(results: dict) -> list[list[int]]:
             raise UserError(f'cannot read {path}: {error.strerror or error}') from None
         stamps.append([stat.st_size, stat.st_mtime_ns])
     return stamps
-
-
-def _layout(header: dict, length: int) -> Iterator[tuple[str, tuple[int, ...], int]]:
-    """Name, shape and position of each array in a file whose header has ``length`` bytes."""
-    position = 12 + length
-    for key, shape in header['arrays'].items():
-        position += -position % ALIGNMENT
-        yield key, tuple(shape), position
-        position += int(np.prod(shape))
-
-
-def _file_size(header: dict, length: int) -> int:
-    *_, (_, shape, position) = _layout(header, length)
-    return position + int(np.prod(shape))
-
-
-def _arrays(memory: mmap.mmap, header: dict) -> Iterator[tuple[str, np.ndarray]]:
-    length, = struct.unpack('<I', memory[8:12])
-    for key, shape, position in _layout(header, length):
-        yield key, np.frombuffer(memory, np.uint8, int(np.prod(shape)), position).reshape(shape)
 
 
 def _encoded(value: Any) -> Any:

@@ -31,7 +31,7 @@ from .class_stats import ClassIds, Stats, label_stats, write_class_stats
 
 PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'
 # what atomic_file was writing when it was killed
-LEFTOVER = re.compile(r'.+(TrainIds\.png|\.json|\.txt)\.tmp\d+')
+LEFTOVER = re.compile(r'.+(TrainIds\.png|\.json|\.npy|\.txt)\.tmp\d+')
 OUTPUT = '_labelTrainIds.png'
 LOCK_SECONDS = 20
 LEFT_OUT = 'left_out.txt'   # in the data root: images that training passes over, one name a line
