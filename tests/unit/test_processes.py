@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch import distributed, multiprocessing, nn
-from uda_models import BALANCE, META, THINGS, network, uda_model
+from uda_models import BALANCE, META, THINGS, network, tiny, uda_model
 
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.engine.log_buffer import TensorLogBuffer
-from mmseg.models.builder import BACKBONES, build_train_model
+from mmseg.models.builder import build_train_model
 from mmseg.models.uda import dacs
 from mmseg.models.uda.parts.strong_augment import StrongAugmentation
 from mmseg.utils import UserError, local_seed, set_random_seed
@@ -28,27 +28,6 @@ STEPS, SIZE, CELL = 20, 32, 8
 CPU = torch.device('cpu')
 QUANTILE = dict(BALANCE, target=dict(type='RunningQuantile', quantile=0.6, momentum=0.9))
 FEATURES = dict(imnet_feature_dist_lambda=0.01)
-
-
-@BACKBONES.register_module()
-class TwoConvolutions(nn.Module):
-    """Features of 8 and 16 channels; a step takes milliseconds."""
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.second = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 16, 3, 2, 1)
-
-    def forward(self, img):
-        first = self.first(img).tanh()
-        return [first, self.second(first).tanh()]
-
-
-def tiny(auxiliary: bool = False) -> dict:
-    head = dict(type='FCNHead', channels=8, num_convs=1, kernel_size=1, concat_input=False, dropout_ratio=0,
-                num_classes=19, norm_cfg=None, align_corners=False)
-    model = dict(type='EncoderDecoder', backbone=dict(type='TwoConvolutions'),
-                 decode_head=dict(head, in_channels=16, in_index=1), test_cfg=dict(mode='whole'))
-    return dict(model, auxiliary_head=[dict(head, in_channels=8, in_index=0)]) if auxiliary else model
 
 
 def without_norm() -> dict:

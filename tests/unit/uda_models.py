@@ -9,7 +9,7 @@ import torch
 from golden import image, label
 from torch import nn
 
-from mmseg.models.builder import build_train_model
+from mmseg.models.builder import BACKBONES, build_train_model
 
 BN = dict(type='BN', requires_grad=True)
 MLP = dict(type='mlp', act_cfg=None, norm_cfg=None)
@@ -28,6 +28,27 @@ def network(channels: int = 16, fusion: dict | None = None, **head: Any) -> dict
         decode_head=dict(type='DAFormerHead', in_channels=[32, 64, 160, 256], in_index=[0, 1, 2, 3],
                          decoder_params=decoder, **{**settings, **head}),
         test_cfg=dict(mode='whole'))
+
+
+@BACKBONES.register_module()
+class TwoConvolutions(nn.Module):
+    """Features of 8 and 16 channels; a step takes milliseconds."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 16, 3, 2, 1)
+
+    def forward(self, img):
+        first = self.first(img).tanh()
+        return [first, self.second(first).tanh()]
+
+
+def tiny(auxiliary: bool = False) -> dict:
+    head = dict(type='FCNHead', channels=8, num_convs=1, kernel_size=1, concat_input=False, dropout_ratio=0,
+                num_classes=19, norm_cfg=None, align_corners=False)
+    model = dict(type='EncoderDecoder', backbone=dict(type='TwoConvolutions'),
+                 decode_head=dict(head, in_channels=16, in_index=1), test_cfg=dict(mode='whole'))
+    return dict(model, auxiliary_head=[dict(head, in_channels=8, in_index=0)]) if auxiliary else model
 
 
 def uda_model(model: dict | None = None, **uda: Any) -> nn.Module:
