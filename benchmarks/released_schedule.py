@@ -23,6 +23,7 @@ from mmcv.runner import build_optimizer
 from torch import Tensor, nn
 
 from mmseg.models.backbones.mix_transformer import EfficientAttention, MixVisionTransformer
+from mmseg.models.losses.supervision import supervise
 from mmseg.models.uda.dacs import DACS
 from mmseg.models.uda.parts.class_mix import draw_class_masks, mix
 from mmseg.models.uda.parts.pseudo_label import pixel_weight, pseudo_label
@@ -116,14 +117,16 @@ class ReleasedSchedule:
         return log_vars
 
     def _source(self, img: Tensor, img_metas, label: Tensor) -> dict[str, float]:
-        losses = self.method.model(img, img_metas, gt_semantic_seg=label, return_feat=True)
-        feature = losses.pop('features')[-1]
+        [output] = self.method.model(img)
+        terms, feature = supervise(output, label), output.features[-1]
+        losses = {**terms.losses, **terms.metrics}
         log_vars = self._read(losses)
-        self.backward(losses['decode.loss_seg'], retain_graph=self.method.fdist_lambda > 0)
-        if self.method.fdist_lambda > 0:
+        self.backward(losses['decode.loss_seg'], retain_graph=bool(self.method.source_losses))
+        if self.method.source_losses:
             with torch.no_grad():
                 imagenet = self.method.imnet_model.extract_feat(img)[-1]
-            distance = self.method.fdist_lambda * self.method.feature_distance(feature, imagenet, label)
+            [module] = self.method.source_losses
+            distance = module.loss_weight * module(feature, imagenet, label)
             log_vars['src.loss_imnet_feat_dist'] = distance.item()
             self.backward(distance)
         return log_vars

@@ -112,6 +112,10 @@ class Side:
     batches: list[dict[str, Any]]
     device: str
 
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        return self.owner.optimizers[''] if isinstance(self.owner, OptimizerStep) else self.owner.optimizer
+
     def step(self, number: int) -> float:
         """Seconds of a step."""
         batch = self.batches[number % len(self.batches)]
@@ -208,10 +212,10 @@ def parts_timed(side: Side) -> Iterator[dict[str, float]]:
     model = side.model
     with ExitStack() as stack:
         joint = side.name == 'ours' and model.joint_encoder
-        wrap(model.student, 'forward', *(['both forward'] if joint else ['source forward', 'mixed forward']))
+        wrap(model.model, 'forward', *(['both forward'] if joint else ['source forward', 'mixed forward']))
         wrap(model.imnet_model, 'extract_feat', 'ImageNet encoder')
         wrap(model.ema_model, 'encode_decode', 'teacher')
-        wrap(side.owner.optimizer, 'step', 'optimizer')
+        wrap(side.optimizer, 'step', 'optimizer')
         if side.name == 'ours':
             wrap(side.owner, 'backward',
                  *(['both backward'] if joint else ['source backward', 'mixed backward']))

@@ -34,8 +34,9 @@ MOVED_MODULES = {
     **{f'mmseg.datasets.{name}': f'mmseg.datasets.loading.{name}' for name in (
         'loader', 'size_groups', 'image_cache', 'image_header')},
     **{f'mmseg.models.uda.{name}': f'mmseg.models.uda.parts.{name}' for name in (
-        'class_mix', 'ema_teacher', 'feature_distance', 'pseudo_label', 'strong_augment',
-        'teacher_student')},
+        'class_mix', 'ema_teacher', 'pseudo_label', 'strong_augment', 'teacher_student')},
+    **dict.fromkeys(('mmseg.models.uda.feature_distance', 'mmseg.models.uda.parts.feature_distance'),
+                    'mmseg.models.losses.feature_distance_loss'),
 }
 # names that a package exported and that live on a higher floor now
 HOOKS = 'mmseg.engine.hooks.eval_hook'

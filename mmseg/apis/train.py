@@ -24,7 +24,7 @@ from mmseg.engine.hooks import (
     UDAVisualizationHook,
 )
 from mmseg.engine.hooks.eval_hook import EvalHook, class_subsets
-from mmseg.engine.optimizer import build_optimizer
+from mmseg.engine.optimizer import build_optimizers
 from mmseg.engine.precision import grad_scaler, prepare_networks, set_tf32
 from mmseg.engine.rehearsal import rehearse, rehearse_evaluations
 from mmseg.engine.runner import IterBasedRunner
@@ -118,7 +118,7 @@ def _placed(model: nn.Module, cfg: Mapping, device: torch.device, distributed: b
 
 def _build_runner(model: nn.Module, cfg: Mapping, device: torch.device,
                   meta: dict | None) -> IterBasedRunner:
-    optimizer = build_optimizer(model, cfg['optimizer'])
+    optimizer = build_optimizers(model, cfg['optimizer'])
     return IterBasedRunner(model, optimizer, cfg['work_dir'], get_root_logger(),
                            cfg['runner']['max_iters'], device, seed=cfg.get('seed') or 0,
                            meta=meta, scaler=grad_scaler(cfg, device), **_step_settings(cfg))

@@ -60,6 +60,24 @@ def checked_meta(checkpoint: Mapping[str, Any], path: str) -> dict[str, Any]:
     return dict(meta)
 
 
+def check_optimizers(state: Any, optimizers: torch.optim.Optimizer | Mapping[str, torch.optim.Optimizer],
+                     path: str) -> None:
+    """``check_optimizer`` of one optimiser, or of each of a dict of them.
+
+    Raises:
+        CheckpointError: also where their names differ.
+    """
+    if not isinstance(optimizers, Mapping):
+        check_optimizer(state, optimizers, path)
+        return
+    if not isinstance(state, Mapping) or set(state) != set(optimizers):
+        found = ', '.join(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
+        raise CheckpointError(f"the optimizers in '{path}' are not those of this config: {found} instead of "
+                              f'{", ".join(optimizers)}')
+    for name, optimizer in optimizers.items():
+        check_optimizer(state[name], optimizer, path, f'optimizer.{name}')
+
+
 def check_optimizer(state: Any, optimizer: torch.optim.Optimizer, path: str, key: str = 'optimizer') -> None:
     """Whether ``optimizer.load_state_dict(state)`` gives each parameter a state of its shape and kind.
 

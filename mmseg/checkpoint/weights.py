@@ -207,11 +207,14 @@ def save_safetensors(weights: Mapping[str, torch.Tensor], meta: Mapping[str, Any
     write_whole(path, lambda file: file.write(data))
 
 
-def save_checkpoint(path: str, model: nn.Module, optimizer: torch.optim.Optimizer | None = None,
+def save_checkpoint(path: str, model: nn.Module,
+                    optimizer: torch.optim.Optimizer | Mapping[str, torch.optim.Optimizer] | None = None,
                     meta: Mapping[str, Any] | None = None, **state: Any) -> None:
-    """Write ``model`` (on the CPU, without parallel wrappers) with ``meta`` and further ``state``."""
+    """Write ``model`` (on the CPU, without parallel wrappers) with ``meta``, its optimiser or, by name,
+    several, and further ``state``."""
     weights = OrderedDict((k, v.detach().cpu()) for k, v in model.state_dict().items())
     checkpoint = {'meta': dict(meta or {}), 'state_dict': weights, **state}
     if optimizer is not None:
-        checkpoint['optimizer'] = optimizer.state_dict()
+        checkpoint['optimizer'] = ({name: one.state_dict() for name, one in optimizer.items()}
+                                   if isinstance(optimizer, Mapping) else optimizer.state_dict())
     save_file(checkpoint, path)

@@ -1,33 +1,36 @@
 """What happens between the losses of a step and the new parameters, in one place."""
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from mmseg.utils import UserError
 
+if TYPE_CHECKING:
+    from .method import Method, Pass
+
+Optimizers = torch.optim.Optimizer | Mapping[str, torch.optim.Optimizer]
 NONFINITE = ('stop', 'skip')
 
 
 class OptimizerStep:
     """One update of the parameters from one or several backward passes.
 
-    A model hands its batch and its passes to ``run``; within them it calls ``backward`` for each of its
-    losses. Accumulation, the scale of float16's gradients and clipping belong here, so no method has to
-    know of them.
+    ``make`` takes the passes that a method plans for its batch. Backward passes, accumulation, the scale of
+    float16's gradients, the exchange between processes and clipping belong here, so no method has to know of
+    them.
 
     A step is an update, whatever number of passes it takes: with ``cumulative_iters=N`` the batch of a step
     is cut into N parts, one after another through the network, and learning rate, teacher, evaluation,
     checkpoints and logs count updates. (The hook of mmcv whose name the setting has counts parts.)
 
     Args:
-        optimizer: any torch optimizer.
-        grad_clip: keyword arguments of ``torch.nn.utils.clip_grad_norm_``, e.g. ``dict(max_norm=35)``.
+        optimizer: any torch optimizer, or several by name, which are stepped one after another.
+        grad_clip: keyword arguments of ``torch.nn.utils.clip_grad_norm_``, e.g. ``dict(max_norm=35)``, for
+            the parameters of each optimizer.
         nonfinite: 'skip' makes no update where a gradient is NaN or infinite, and logs 'skipped' (0 or 1).
             To know it, every step waits for the device. The processes of a distributed training have
             the same gradients, and so skip together. 'stop' looks at nothing here, see FiniteLossHook.
@@ -36,14 +39,14 @@ class OptimizerStep:
             to know it, every step waits for the device (not with ``fused`` optimizers).
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, grad_clip: dict | None = None,
+    def __init__(self, optimizer: Optimizers, grad_clip: dict | None = None,
                  nonfinite: str = 'stop', cumulative_iters: int = 1,
                  scaler: torch.amp.GradScaler | None = None):
         if nonfinite not in NONFINITE:
             raise UserError(f"optimizer_config.nonfinite is {nonfinite!r}, expected 'stop' or 'skip'")
-        self.optimizer, self.grad_clip, self.nonfinite = optimizer, grad_clip, nonfinite
+        self.optimizers = dict(optimizer) if isinstance(optimizer, Mapping) else {'': optimizer}
+        self.grad_clip, self.nonfinite = grad_clip, nonfinite
         self.parts, self.scaler = cumulative_iters, scaler
-        self._in_last_part = True
 
     # ------------------------------------------------------------------- state
 
@@ -58,61 +61,82 @@ class OptimizerStep:
 
     # -------------------------------------------------------------------- step
 
-    def run(self, data_batch: Mapping[str, Any], passes: Callable[[dict], dict]) -> dict[str, Any]:
-        """The whole step.
+    def make(self, method: Method, data_batch: Mapping[str, Any]) -> dict[str, Any]:
+        """The whole step of a method.
 
         Args:
             data_batch: tensors and lists with an entry for each of the B samples.
-            passes: makes the passes of a part of the batch, backward ones included, and returns a dict with
-                ``log_vars``.
 
         Returns:
-            what ``passes`` returned for the first part, with ``log_vars`` averaged over the parts, and
-            ``num_samples``, B.
+            ``log_vars``, averaged over the parts, ``num_samples``, B, and ``visuals`` if the first part has
+            any.
         """
+        method.begin_step()
         self.begin()
-        outputs = [passes(part) for part in self._parts_of(data_batch)]
-        log_vars = mean_of([output['log_vars'] for output in outputs])
+        parts = [self._passes(method, part, last) for part, last in self._parts_of(data_batch)]
+        log_vars = mean_of([found for found, _ in parts])
         log_vars.update(self.finish())
-        return dict(outputs[0], log_vars=log_vars, num_samples=len(data_batch['img']))
+        method.end_step()
+        outputs = dict(log_vars=log_vars, num_samples=len(data_batch['img']))
+        return outputs if parts[0][1] is None else dict(outputs, visuals=parts[0][1])
 
-    def _parts_of(self, data_batch: Mapping[str, Any]) -> Iterator[dict]:
+    def _parts_of(self, data_batch: Mapping[str, Any]) -> Iterator[tuple[dict, bool]]:
+        """The parts of a batch, each with whether it is the last one."""
         samples = len(data_batch['img'])
         if samples % self.parts:
             raise UserError(f'a batch of {samples} cannot be cut into {self.parts} equal parts '
                             '(optimizer_config.cumulative_iters)')
         size = samples // self.parts
         for part in range(self.parts):
-            self._in_last_part = part == self.parts - 1
-            yield {key: value[part * size:(part + 1) * size] for key, value in data_batch.items()}
+            yield ({key: value[part * size:(part + 1) * size] for key, value in data_batch.items()},
+                   part == self.parts - 1)
 
-    def no_exchange(self, network: nn.Module, last: bool = True) -> contextlib.AbstractContextManager:
-        """For the forward pass of a ``network`` that may be parallel: its gradients are not exchanged between
-        the processes, unless it is the last pass of the step.
+    def _passes(self, method: Method, part: dict, last: bool) -> tuple[dict[str, Tensor], dict | None]:
+        """All passes of a part; their log values, and visuals. The graph of one is gone before the next."""
+        log_vars: dict[str, Tensor] = {}
+        visuals = None
+        passes = method.passes(part)
+        for i, one in enumerate(passes):
+            later = {name for other in passes[i + 1:] for name in other.trains}
+            logged, seen = self._pass(method, one, {*one.trains} - later if last else ())
+            log_vars.update(logged)
+            visuals = visuals or seen
+        return log_vars, visuals
 
-        Args:
-            last: whether it is the last pass of its part.
-        """
-        parallel = isinstance(network, DistributedDataParallel)
-        if not parallel or (last and self._in_last_part):
-            return contextlib.nullcontext()
-        return network.no_sync()
+    def _pass(self, method: Method, one: Pass,
+              exchanged: Collection[str]) -> tuple[dict[str, Tensor], dict | None]:
+        with method.during(one, exchanged):
+            terms = one.compute()
+            self.backward(terms.total())
+        logged = terms.logged()
+        if one.log_gradients:
+            logged[one.log_gradients] = self._mean_gradient(method, one.trains)
+        return logged, terms.visuals
+
+    def _mean_gradient(self, method: Method, names: Sequence[str]) -> Tensor:
+        """The mean over the parameters of their gradients' mean magnitude."""
+        networks = method.networks()
+        magnitude = torch.stack([p.grad.abs().mean() for name in names for p in networks[name].parameters()
+                                 if p.grad is not None]).mean()
+        return magnitude / self.scaled(torch.ones_like(magnitude))
 
     def run_on_loss(self, loss: Tensor) -> dict[str, Tensor | float]:
-        """The step of a model that left its ``loss`` to others; returns what should be logged.
+        """The step of a model that is no ``Method`` and left its ``loss`` to others; returns what should be
+        logged.
 
         Raises:
-            UserError: there should be several parts, which only the model could make.
+            UserError: there should be several parts, into which the batch of a method alone is cut.
         """
         if self.parts > 1:
-            raise UserError(f'optimizer_config.cumulative_iters={self.parts}: this model makes its passes '
-                            'without OptimizerStep.run, which cuts its batch into parts')
+            raise UserError(f'optimizer_config.cumulative_iters={self.parts}: this model is no '
+                            'mmseg.core.method.Method, whose batch is cut into parts')
         self.begin()
         self.backward(loss)
         return self.finish()
 
     def begin(self) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradient of ``loss`` (a 0-dim tensor)."""
@@ -126,22 +150,31 @@ class OptimizerStep:
 
     def finish(self) -> dict[str, Tensor | float]:
         """Clip, update the parameters, return what should be logged."""
-        log_vars = {}
-        params = [p for group in self.optimizer.param_groups for p in group['params'] if p.grad is not None]
-        if self.scaler is not None:
-            self.scaler.unscale_(self.optimizer)
-        if self.grad_clip is not None:
-            log_vars['grad_norm'] = torch.nn.utils.clip_grad_norm_(params, **self.grad_clip)
+        log_vars: dict[str, Tensor | float] = {}
+        trained = {name: [p for group in one.param_groups for p in group['params'] if p.grad is not None]
+                   for name, one in self.optimizers.items()}
+        for name, optimizer in self.optimizers.items():
+            if self.scaler is not None:
+                self.scaler.unscale_(optimizer)
+            if self.grad_clip is not None:
+                key = f'grad_norm.{name}' if name else 'grad_norm'
+                log_vars[key] = torch.nn.utils.clip_grad_norm_(trained[name], **self.grad_clip)
         finite = True
         if self.nonfinite == 'skip':
-            finite = bool(torch.stack([p.grad.isfinite().all() for p in params]).all())
+            grads = [p.grad.isfinite().all() for params in trained.values() for p in params]
+            finite = bool(torch.stack(grads).all())
             log_vars['skipped'] = float(not finite)
-        if self.scaler is not None:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-        elif finite:
-            self.optimizer.step()
+        self._update(finite)
         return log_vars
+
+    def _update(self, finite: bool) -> None:
+        for optimizer in self.optimizers.values():
+            if self.scaler is not None:
+                self.scaler.step(optimizer)
+            elif finite:
+                optimizer.step()
+        if self.scaler is not None:
+            self.scaler.update()
 
 
 def mean_of(log_vars: list[dict[str, Tensor | float]]) -> dict[str, Tensor | float]:
@@ -151,5 +184,5 @@ def mean_of(log_vars: list[dict[str, Tensor | float]]) -> dict[str, Tensor | flo
     return {name: sum(values[name] for values in log_vars) / len(log_vars) for name in log_vars[0]}
 
 
-def as_optimizer_step(optimizer: torch.optim.Optimizer | OptimizerStep) -> OptimizerStep:
+def as_optimizer_step(optimizer: Optimizers | OptimizerStep) -> OptimizerStep:
     return optimizer if isinstance(optimizer, OptimizerStep) else OptimizerStep(optimizer)

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmcv.runner import build_optimizer as mmcv_build_optimizer
 from mmcv.runner.optimizer.builder import OPTIMIZERS
 from torch import nn
 
-from mmseg.utils import UserError, did_you_mean, get_root_logger
+from mmseg.core.method import Method
+from mmseg.core.optimizer_step import Optimizers
+from mmseg.utils import ConfigError, UserError, did_you_mean, get_root_logger
 from mmseg.utils.ranges import check_range
 from mmseg.utils.registry import VALUE_ERRORS, check_keys, config_error_context
 
@@ -19,6 +22,28 @@ FACTORS = frozenset({'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'dwco
 PARAMWISE_KEYS = FACTORS | {'custom_keys', 'bypass_duplicate'}
 # stands in the reference's configs of MiT, none of whose parameters has that name
 UNMATCHED = frozenset({'pos_block'})
+
+
+def build_optimizers(model: nn.Module, cfg: Mapping[str, Any]) -> Optimizers:
+    """The optimiser of a model, or of a ``Method`` with several a dict of them, by name.
+
+    Args:
+        cfg: of one as of ``build_optimizer``, of several a dict of such configs by the names that the method
+            gives its optimisers.
+
+    Raises:
+        ConfigError: the names are not the method's.
+    """
+    parts = model.trainable() if isinstance(model, Method) else {}
+    if len(parts) < 2:
+        return build_optimizer(model, dict(cfg))
+    if set(cfg) != set(parts):
+        raise ConfigError(f'optimizer: {type(model).__name__} has the optimisers {", ".join(parts)}, and the '
+                          f'config has {", ".join(map(str, cfg))}: give a dict for each, as '
+                          f"optimizer=dict({next(iter(parts))}=dict(type='AdamW', …), …)")
+    networks = model.networks()
+    return {name: build_optimizer(nn.ModuleDict({key: networks[key] for key in keys}), dict(cfg[name]))
+            for name, keys in parts.items()}
 
 
 def build_optimizer(model: nn.Module, cfg: dict) -> torch.optim.Optimizer:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mmseg.core.method import Method
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.utils import UserError
 from mmseg.utils.registry import accepted_keys, check_keys
@@ -78,7 +79,8 @@ def prepare_networks(model: nn.Module, cfg: Mapping[str, Any]) -> None:
     stay float32, and so do the losses."""
     amp, compilation = amp_settings(cfg), compile_settings(cfg)
     for network in _networks(model):
-        network.amp_dtype = None if amp is None else DTYPES[amp['dtype']]
+        if hasattr(network, 'amp_dtype'):  # others, as discriminators, stay in float32
+            network.amp_dtype = None if amp is None else DTYPES[amp['dtype']]
     if compilation is not None:
         torch._dynamo.config.cache_size_limit = MOST_VARIANTS  # recompile_limit, in later versions also
         for network in _networks(model):
@@ -92,5 +94,8 @@ def set_tf32(allowed: bool) -> None:
     torch.backends.cudnn.allow_tf32 = allowed
 
 
-def _networks(model: nn.Module) -> Iterator[EncoderDecoder]:
+def _networks(model: nn.Module) -> Iterator[nn.Module]:
+    """The networks of a method; those of EncoderDecoders in a model that declares none."""
+    if isinstance(model, Method):
+        return iter(model.networks().values())
     return (module for module in model.modules() if isinstance(module, EncoderDecoder))

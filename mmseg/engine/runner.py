@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader
 
 from mmseg.checkpoint.files import EVALUATION_DUE, point_to, remove_temporaries
 from mmseg.checkpoint.validate import (
-    check_optimizer,
+    check_optimizers,
     checked_meta,
     checked_step_state,
     checked_training_state,
 )
 from mmseg.checkpoint.weights import load_file, load_weights, save_checkpoint, state_dict_of
-from mmseg.core.optimizer_step import OptimizerStep
+from mmseg.core.optimizer_step import Optimizers, OptimizerStep
 from mmseg.datasets.loading.loader import unwrap_batch, worker_deaths_told
 from mmseg.utils import CheckpointError, UserError, derive_seed, set_random_seed
 
@@ -57,7 +57,7 @@ class IterBasedRunner(BaseRunner):
         others: as of mmcv's ``BaseRunner``.
     """
 
-    def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, work_dir: str, logger,
+    def __init__(self, model: torch.nn.Module, optimizer: Optimizers, work_dir: str, logger,
                  max_iters: int, device: torch.device, seed: int = 0, grad_clip: dict | None = None,
                  nonfinite: str = 'stop', cumulative_iters: int = 1,
                  scaler: torch.amp.GradScaler | None = None, meta: dict | None = None):
@@ -228,12 +228,12 @@ class IterBasedRunner(BaseRunner):
                 raise CheckpointError(f"'{path}' holds weights, but not the state of a training: start from "
                                       f"it "
                                       'with --load-from')
-            check_optimizer(checkpoint['optimizer'], self.optimizer, path)
+            check_optimizers(checkpoint['optimizer'], self.optimizer, path)
         step_state = checked_step_state(checkpoint.get('optimizer_step'), path)
         own_state = self._own_state(checkpoint, path)
         load_weights(self.model, state_dict_of(checkpoint), path)
         if resume_optimizer:
-            self.optimizer.load_state_dict(checkpoint['optimizer'])
+            self._load_optimizers(checkpoint['optimizer'])
         self.optimizer_step.load_state_dict(step_state)
         if hasattr(self.model, 'load_training_state'):
             # checkpoints of the lineage do not have it
@@ -243,6 +243,13 @@ class IterBasedRunner(BaseRunner):
         kept = ('replaced_samples', 'skipped_steps', EVALUATION_DUE)
         self.meta.update({key: meta.get(key, 0) for key in kept})
         self.logger.info(f"resumed from '{path}' after step {self.iter}")
+
+    def _load_optimizers(self, state: dict) -> None:
+        if isinstance(self.optimizer, dict):
+            for name, optimizer in self.optimizer.items():
+                optimizer.load_state_dict(state[name])
+        else:
+            self.optimizer.load_state_dict(state)
 
     def _own_state(self, checkpoint: dict, path: str) -> dict | None:
         """What this process, of several, kept beside the weights."""

@@ -5,7 +5,10 @@ import pytest
 import torch
 
 from mmseg.models.builder import build_head, build_neck, build_segmentor
-from mmseg.utils import UserError
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.losses.supervision import supervise, supervise_head
+from mmseg.models.output import HeadOutput, SegOutput
+from mmseg.utils import ConfigError, UserError
 
 CHANNELS = (8, 12, 16, 24)
 SIZES = ((16, 24), (8, 12), (4, 6), (3, 3))
@@ -46,6 +49,12 @@ def labels() -> torch.Tensor:
     return torch.randint(0, 5, (2, 1, 32, 48), generator=torch.Generator().manual_seed(0))
 
 
+def supervised(head, inputs):
+    outputs = {name or 'only': HeadOutput(head.upsample(logits, (32, 48)), head)
+               for name, logits in head.training_logits(inputs).items()}
+    return supervise(SegOutput(inputs, outputs), labels())
+
+
 @every_head
 def test_logits_of_every_class(cfg):
     at_first_level = cfg['type'] in FINE or cfg.get('c1_channels') or 'input_transform' in cfg
@@ -57,8 +66,7 @@ def test_logits_of_every_class(cfg):
 @every_head
 def test_losses_reach_every_parameter_and_feature(cfg):
     head, inputs = build_head(cfg), features()
-    values = head.forward_train(inputs, [], labels())
-    sum(value for name, value in values.items() if name.rpartition('.')[2] == 'loss_seg').backward()
+    supervised(head, inputs).total().backward()
     trained = {name: p for name, p in head.named_parameters() if p.requires_grad}
     assert trained
     assert [name for name, p in trained.items() if p.grad is None] == []
@@ -73,18 +81,23 @@ def test_prediction_is_the_first_trained_output(cfg):
     inputs = features()
     first = next(iter(head.training_logits(inputs).values()))
     assert torch.equal(first, head(inputs))
-    logits = head.forward_train(inputs, [], labels(), return_logits=True)['logits']
-    assert torch.equal(logits, head.upsample(first, (32, 48)))
 
 
 def test_dual_attention_trains_three_outputs():
     head = build_head(dict(CONTEXT, type='DAHead', pam_channels=4, dropout_ratio=0))
-    values = head.forward_train(features(), [], labels())
-    assert [name for name in values if name.endswith('loss_seg')] == [
-        'pam_cam.loss_seg', 'pam.loss_seg', 'cam.loss_seg']
+    terms = supervised(head, features())
+    assert [*terms.losses] == ['pam_cam.loss_seg', 'pam.loss_seg', 'cam.loss_seg']
     for name, logits in head.training_logits(features()).items():
-        alone = head.losses(head.upsample(logits, (32, 48)), labels())['loss_seg']
-        assert values[f'{name}.loss_seg'].item() == pytest.approx(alone.item(), rel=1e-5)
+        output = HeadOutput(head.upsample(logits, (32, 48)), head)
+        alone = supervise_head(output, labels()).losses['loss_seg']
+        assert terms.losses[f'{name}.loss_seg'].item() == pytest.approx(alone.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize('name', ['losses', 'forward_train'])
+def test_a_head_with_losses_of_its_own_is_told(name):
+    """mmsegmentation would call them, and here nothing would."""
+    with pytest.raises(ConfigError, match=f"overrides '{name}'"):
+        type('Own', (BaseDecodeHead,), {name: lambda *args: {}})
 
 
 @pytest.mark.parametrize('own', ['pam', 'cam'])
@@ -101,10 +114,11 @@ def test_log_names_of_a_segmentor():
         decode_head=dict(type='DAHead', in_channels=32, in_index=3, channels=8, pam_channels=4,
                          num_classes=5),
         auxiliary_head=dict(type='FCNHead', in_channels=16, in_index=2, channels=8, num_classes=5)))
-    values = network(torch.randn(2, 3, 32, 48), [{}, {}], gt_semantic_seg=labels(), return_logits=True)
+    values = network(torch.randn(2, 3, 32, 48), [{}, {}], gt_semantic_seg=labels())
     assert {name for name in values if name.endswith('loss_seg')} == {
         'decode.pam_cam.loss_seg', 'decode.pam.loss_seg', 'decode.cam.loss_seg', 'aux.loss_seg'}
-    assert values['logits'].shape == (2, 5, 32, 48)
+    [output] = network(torch.randn(2, 3, 32, 48))
+    assert output.logits.shape == (2, 5, 32, 48)
     outcome = network.train_step(dict(img=torch.randn(2, 3, 32, 48), img_metas=[{}, {}],
                                       gt_semantic_seg=labels()))
     parts = [value for name, value in outcome['log_vars'].items() if name.endswith('.loss_seg')]

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from mmseg.core.seg import OHEMPixelSampler
 from mmseg.models.builder import build_head, build_loss
 from mmseg.models.losses import CrossEntropyLoss, EntropyBalanceLoss, RunningQuantile, accuracy, pixel_entropy
+from mmseg.models.losses.supervision import supervise_head
+from mmseg.models.output import HeadOutput
 from mmseg.utils import UserError
 
 
@@ -225,8 +227,8 @@ def test_a_sampler_replaces_the_weights_of_the_pixels(logits, label):
     """With the weights of the mixture all 0, the mined pixels still have their loss."""
     sampler = dict(type='OHEMPixelSampler', thresh=None, min_kept=label[0].numel())
     head = build_head(dict(type='FCNHead', in_channels=4, channels=4, num_classes=5, sampler=sampler))
-    losses = head.losses(logits, label.unsqueeze(1), seg_weight=torch.zeros(label.shape))
-    assert float(losses['loss_seg']) == pytest.approx(cross_entropies(logits, label).mean(), rel=1e-5)
+    terms = supervise_head(HeadOutput(logits, head), label.unsqueeze(1), torch.zeros(label.shape))
+    assert float(terms.losses['loss_seg']) == pytest.approx(cross_entropies(logits, label).mean(), rel=1e-5)
 
 
 def test_peer_cross_entropy(logits, label):

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from mmseg.models.builder import build_loss, build_segmentor
-from mmseg.models.segmentors.parse_losses import parse_losses
+from mmseg.models.losses.supervision import regularise, supervise
 from mmseg.utils.config import load_config
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/ebda/cs2acdc_ebda_daformer_mitb5_s0.py'
@@ -61,9 +61,9 @@ def peak_of_step(size: int, images: int, with_cp: bool) -> float:
     live = LiveBytes()
     live.add(*params, *student.buffers(), *others, *(p.grad for p in params))
     with live:
-        losses = student(img, [{}] * images, gt_semantic_seg=label, seg_weight=weight, return_logits=True)
-        balance = build_loss(cfg.uda.entropy_balance)
-        (parse_losses(losses)[0] + balance(losses['logits'], losses['log_prob'])).backward()
+        [output] = student(img)
+        terms = supervise(output, label, weight) + regularise([build_loss(cfg.uda.entropy_balance)], output)
+        terms.total().backward()
     return live.peak / GIB
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from golden import TOLERANCE, image, label, load, relative_error
 
+from mmseg.models.losses.feature_distance_loss import downscale_label
 from mmseg.models.uda.parts.class_mix import draw_class_masks, mix
-from mmseg.models.uda.parts.feature_distance import downscale_label
 
 GOLDEN = load('golden_mixing.npz')
 

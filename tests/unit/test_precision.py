@@ -193,7 +193,7 @@ def test_a_step_in_parts_is_one_step_of_the_method():
     model = built()
     passes, updates = [], []
     model.model.register_forward_hook(
-        lambda module, args, kwargs, out: passes.append(len(kwargs['img'])), with_kwargs=True)
+        lambda module, args, kwargs, out: passes.append(len(args[0])), with_kwargs=True)
     optimizer = sgd(model)
     optimizer.register_step_post_hook(lambda *args: updates.append(1))
     before = copy.deepcopy(model.model)
@@ -222,7 +222,7 @@ def test_gradients_are_exchanged_once_a_step(one_process, uda):
             buckets.append(passes[0])
             return torch.futures.collect_all([]).then(lambda _: bucket.buffer())
 
-        network = model._parallel[0]
+        network = next(iter(model._wrappers.values()))
         network.register_comm_hook(None, count)
         network.register_forward_pre_hook(lambda *args: passes.append(passes.pop() + 1))
         step = OptimizerStep(torch.optim.SGD(network.parameters(), lr=0.0), cumulative_iters=parts)

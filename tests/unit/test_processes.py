@@ -14,7 +14,7 @@ from uda_models import BALANCE, META, THINGS, network, tiny, uda_model
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.engine.log_buffer import TensorLogBuffer
 from mmseg.models.builder import build_train_model
-from mmseg.models.uda import dacs
+from mmseg.models.uda.parts import mixed_batch
 from mmseg.models.uda.parts.strong_augment import StrongAugmentation
 from mmseg.utils import UserError, local_seed, set_random_seed
 from mmseg.utils.distributed import (
@@ -96,7 +96,7 @@ def for_model(model: nn.Module, batch: dict) -> dict:
 def drawn_by_image(monkeypatch):
     """ClassMix and the strong augmentation of an image depend on the image, not on the process or its place
     in the batch."""
-    draw, augment = dacs.draw_class_masks, StrongAugmentation.__call__
+    draw, augment = mixed_batch.draw_class_masks, StrongAugmentation.__call__
 
     def draw_by_image(label, *args):
         masks = []
@@ -112,7 +112,7 @@ def drawn_by_image(monkeypatch):
                 done.append(augment(self, img, [meta]))
         return torch.cat(done)
 
-    monkeypatch.setattr(dacs, 'draw_class_masks', draw_by_image)
+    monkeypatch.setattr(mixed_batch, 'draw_class_masks', draw_by_image)
     monkeypatch.setattr(StrongAugmentation, '__call__', augment_by_image)
 
 

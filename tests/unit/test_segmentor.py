@@ -47,12 +47,21 @@ def bilinear(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
     (None, {'decode'}), (FCN, {'decode', 'aux'}), ([FCN, FCN], {'decode', 'aux_0', 'aux_1'})])
 def test_names_of_the_losses(auxiliary, prefixes):
     model = build_segmentor({**network(), 'auxiliary_head': auxiliary})
-    out = model(image(0, 1, 64, 64), [META], gt_semantic_seg=label(1, 1, 64, 64), return_feat=True,
-                return_logits=True)
+    out = model(image(0, 1, 64, 64), [META], gt_semantic_seg=label(1, 1, 64, 64))
     assert {f'{p}.{name}' for p in prefixes for name in ('loss_seg', 'acc_seg')} <= set(out)
-    assert {name.split('.')[0] for name in out} == prefixes | {'features', 'logits', 'log_prob'}
-    assert out['logits'].shape == (1, 19, 64, 64)
-    assert [f.shape[2] for f in out['features']] == [16, 8, 4, 2]
+    assert {name.split('.')[0] for name in out} == prefixes
+
+
+def test_training_outputs_of_images():
+    model = build_segmentor({**network(), 'auxiliary_head': FCN}).train()
+    images = image(0, 3, 64, 64)
+    [output] = model(images)
+    assert [*output.supervised] == ['decode', 'aux']
+    assert output.logits.shape == (3, 19, 64, 64) and output.logits is output.supervised['decode'].logits
+    assert [f.shape[2] for f in output.features] == [16, 8, 4, 2]
+    torch.testing.assert_close(output.log_prob.exp().sum(1), torch.ones(3, 64, 64))
+    assert output.log_prob is output.log_prob, 'computed once'
+    assert [len(each.logits) for each in model(images[:1], images[1:])] == [1, 2]
 
 
 def training_batch() -> dict:

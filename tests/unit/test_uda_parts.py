@@ -14,8 +14,12 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 from uda_models import META, THINGS, network, uda_model
 
+from mmseg.models.losses.feature_distance_loss import (
+    FeatureDistanceLoss,
+    downscale_label,
+    feature_distance,
+)
 from mmseg.models.uda.parts.ema_teacher import update_teacher
-from mmseg.models.uda.parts.feature_distance import FeatureDistance, downscale_label, feature_distance
 from mmseg.models.uda.parts.pseudo_label import pixel_weight, pseudo_label
 from mmseg.models.uda.parts.strong_augment import (
     StrongAugmentation,
@@ -107,15 +111,15 @@ def test_mean_distance_over_things():
     label = torch.cat([cell_label((c, 64)) for c in (13, 0, 255)], dim=3)
     student = torch.tensor([[3.0, 9.0, 9.0], [4.0, 9.0, 9.0]]).view(1, 2, 1, 3)
     zero = torch.zeros_like(student)
-    assert float(FeatureDistance(THINGS, 0.75, 19, 255)(student, zero, label)) == 5
+    assert float(FeatureDistanceLoss(THINGS, 0.75, 19, 255)(student, zero, label)) == 5
     of_all = (5 + 2 * math.hypot(9, 9)) / 3
-    assert float(FeatureDistance(None, None, 19, 255)(student, zero, label)) == pytest.approx(of_all)
+    assert float(FeatureDistanceLoss(None, None, 19, 255)(student, zero, label)) == pytest.approx(of_all)
 
 
 @pytest.mark.parametrize('label', [0, 255])
 def test_distance_without_things_is_zero(label):
     student = torch.ones(1, 2, 1, 1).requires_grad_()
-    distance = FeatureDistance(THINGS, 0.75, 19, 255)(
+    distance = FeatureDistanceLoss(THINGS, 0.75, 19, 255)(
         student, torch.zeros(1, 2, 1, 1), cell_label((label, 64)))
     distance.backward()
     assert float(distance.detach()) == 0

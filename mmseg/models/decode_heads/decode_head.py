@@ -12,8 +12,6 @@ from mmseg.utils import ConfigError, UserError
 from mmseg.utils.ranges import check_range
 
 from ..builder import build_loss
-from ..losses.accuracy import accuracy
-from ..losses.log_prob import log_prob_for, shared_log_prob
 from ..utils.resize import Resize
 
 RELU = dict(type='ReLU')
@@ -49,6 +47,14 @@ class BaseDecodeHead(nn.Module, ABC):
         decoder_params: settings of the decoder, read by the heads that have any.
         sampler: config of a pixel sampler, e.g. ``dict(type='OHEMPixelSampler', thresh=0.7)``.
     """
+
+    def __init_subclass__(cls, **kwargs) -> None:
+        """Heads written for mmsegmentation may have losses of their own, which nothing would call."""
+        super().__init_subclass__(**kwargs)
+        for name in ('losses', 'forward_train'):
+            if name in vars(cls):
+                raise ConfigError(f"decode head {cls.__name__} overrides '{name}': losses are computed from "
+                                  "what its training_logits returns, by the losses of loss_decode")
 
     def __init__(self, in_channels: int | Sequence[int], channels: int, *, num_classes: int,
                  dropout_ratio: float = 0.1, conv_cfg: dict | None = None, norm_cfg: dict | None = None,
@@ -132,51 +138,10 @@ class BaseDecodeHead(nn.Module, ABC):
         seg_logit = seg_logit.to(torch.promote_types(seg_logit.dtype, torch.float32))
         return self.resize(seg_logit, size)
 
-    def losses(self, seg_logit: Tensor, seg_label: Tensor,
-               seg_weight: Tensor | None = None, log_prob: Tensor | None = None) -> dict[str, Tensor]:
-        """Weighted losses and the pixel accuracy in percent.
-
-        Args:
-            seg_logit: logits (B C H W) at the label's size.
-            seg_label: class ids (B 1 H W), int64.
-            seg_weight: factor of each pixel (B H W).
-            log_prob: ln σ(seg_logit) over the classes, if it is known already.
-        """
-        if self.sampler is not None:
-            seg_weight = self.sampler.sample(seg_logit, seg_label)
-        if log_prob is None:
-            log_prob = shared_log_prob(seg_logit, self.losses_decode)
-        label = seg_label.squeeze(1)
-        losses: dict[str, Tensor] = {}
-        for module in self.losses_decode:
-            value = module(seg_logit, label, weight=seg_weight, ignore_index=self.ignore_index,
-                           **log_prob_for(module, log_prob))
-            if module.loss_weight != 1:
-                losses[f'raw_{module.loss_name}'] = value.detach()
-            losses[module.loss_name] = losses.get(module.loss_name, 0) + module.loss_weight * value
-        losses['acc_seg'] = accuracy(seg_logit.detach(), label)
-        return losses
-
     def training_logits(self, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
         """All outputs that training supervises, at the head's resolution, by the prefix of their names in
         the log. The first is the prediction; it has no prefix where it is the only one."""
         return {'': self(inputs)}
-
-    def forward_train(self, inputs: Sequence[Tensor], img_metas: Sequence[dict], gt_semantic_seg: Tensor,
-                      train_cfg: dict | None = None, seg_weight: Tensor | None = None,
-                      return_logits: bool = False) -> dict[str, Tensor]:
-        """Losses and log values of all outputs; with ``return_logits`` also 'logits', the prediction
-        (B C H W) at the label's size, and 'log_prob', ln σ of it or None, for further losses."""
-        outputs = {name: self.upsample(logits, gt_semantic_seg.shape[2:])
-                   for name, logits in self.training_logits(inputs).items()}
-        values: dict[str, Tensor] = {}
-        for i, (prefix, logits) in enumerate(outputs.items()):
-            log_prob = shared_log_prob(logits, self.losses_decode)
-            losses = self.losses(logits, gt_semantic_seg, seg_weight, log_prob)
-            values.update({f'{prefix}.{name}' if prefix else name: value for name, value in losses.items()})
-            if return_logits and i == 0:
-                values.update(logits=logits, log_prob=log_prob)
-        return values
 
     def forward_test(self, inputs: Sequence[Tensor], img_metas: Sequence[dict],
                      test_cfg: dict | None = None) -> Tensor:

@@ -5,6 +5,7 @@ from .confidence_regularization_loss import ConfidenceRegularizationLoss
 from .cross_entropy_loss import CrossEntropyLoss
 from .distillation_loss import DistillationLoss
 from .entropy_balance_loss import EntropyBalanceLoss, RunningQuantile, pixel_entropy
+from .feature_distance_loss import FeatureDistanceLoss
 from .light_loss import LightLoss
 from .minent_loss import MinEntLoss, self_information
 from .prototype_consistency_loss import PrototypeConsistencyLoss
@@ -12,6 +13,6 @@ from .reverse_cross_entropy_loss import ReverseCrossEntropyLoss
 from .static_loss import StaticLoss
 
 __all__ = ['AdversarialLoss', 'CharbonnierEntropyLoss', 'ConfidenceRegularizationLoss', 'CrossEntropyLoss',
-           'DistillationLoss', 'EntropyBalanceLoss', 'LightLoss', 'MinEntLoss', 'PrototypeConsistencyLoss',
-           'ReverseCrossEntropyLoss', 'RunningQuantile', 'StaticLoss', 'accuracy', 'pixel_entropy',
-           'self_information']
+           'DistillationLoss', 'EntropyBalanceLoss', 'FeatureDistanceLoss', 'LightLoss', 'MinEntLoss',
+           'PrototypeConsistencyLoss', 'ReverseCrossEntropyLoss', 'RunningQuantile', 'StaticLoss',
+           'accuracy', 'pixel_entropy', 'self_information']

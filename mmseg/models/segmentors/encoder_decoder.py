@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -10,19 +10,21 @@ from torch import Tensor, nn
 
 from mmseg.core import visualization
 from mmseg.core.evaluation import generated_palette
+from mmseg.core.method import Method, Pass, Terms
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.utils import UserError
 from mmseg.utils.registry import check_keys
 
 from .. import builder
 from ..builder import SEGMENTORS
+from ..losses.supervision import supervise
+from ..output import HeadOutput, SegOutput
 from ..utils.resize import resize
-from .parse_losses import add_prefix, parse_losses
 from .sliding_window import slide_inference
 
 
 @SEGMENTORS.register_module()
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(Method):
     """Backbone, optional neck, decode head, and auxiliary heads for training.
 
     Args:
@@ -51,7 +53,6 @@ class EncoderDecoder(nn.Module):
         self.num_classes, self.align_corners = self.decode_head.num_classes, self.decode_head.align_corners
         self.train_cfg, self.test_cfg = dict(train_cfg or {}), _checked_test_cfg(test_cfg)
         self.amp_dtype: torch.dtype | None = None  # of the passes, if not float32
-        self._parallel: list[nn.Module] = []
 
     def init_weights(self) -> None:
         """Load the pretrained backbone, if there is one; all else is initialised already."""
@@ -71,51 +72,40 @@ class EncoderDecoder(nn.Module):
             logits = self.decode_head(self.extract_feat(img))
         return self.decode_head.upsample(logits, img.shape[2:])
 
+    def outputs(self, *images: Tensor) -> list[SegOutput]:
+        """What the losses of training are computed from, for each batch of ``images``.
+
+        Args:
+            images: normalised, (B 3 H W). Several, all of one size, go through the encoder together; the
+                heads take one after another, so their BatchNorm sees each as it would alone.
+        """
+        if len(images) == 1:
+            return [self._heads(images[0], self.extract_feat(images[0]))]
+        features = self.extract_feat(torch.cat(images))
+        features = [feature.split([len(img) for img in images]) for feature in features]
+        return [self._heads(img, [parts[i] for parts in features]) for i, img in enumerate(images)]
+
+    def _heads(self, img: Tensor, features: Sequence[Tensor]) -> SegOutput:
+        supervised = {}
+        with self._autocast(img):
+            for prefix, head in (('decode', self.decode_head), *self.auxiliary_heads()):
+                for name, logits in head.training_logits(features).items():
+                    key = f'{prefix}.{name}' if name else prefix
+                    supervised[key] = HeadOutput(head.upsample(logits, img.shape[2:]), head, logits)
+        return SegOutput(features, supervised)
+
     def forward_train(self, img: Tensor, img_metas: Sequence[dict], gt_semantic_seg: Tensor,
-                      seg_weight: Tensor | None = None, return_feat: bool = False,
-                      return_logits: bool = False) -> dict[str, Any]:
-        """Losses and log values of one batch.
+                      seg_weight: Tensor | None = None) -> dict[str, Tensor]:
+        """The reference's way to the losses and log values of a batch.
 
         Args:
             img: normalised, (B 3 H W).
             gt_semantic_seg: class ids (B 1 H W), int64.
             seg_weight: factor of each pixel (B H W).
-            return_feat: add 'features', the list of feature maps.
-            return_logits: add 'logits' (B C H W), so that further losses need no second pass, and
-                'log_prob', ln σ of them or None.
         """
-        return self._losses_of(self.extract_feat(img), img_metas, gt_semantic_seg, seg_weight, return_feat,
-                               return_logits)
-
-    def forward_joint(self, batches: Sequence[dict]) -> list[dict[str, Any]]:
-        """``forward_train`` of several batches whose images, all of one size, go through the encoder
-        together. The heads take one batch after another: their BatchNorm sees each as it would alone.
-
-        Args:
-            batches: keyword arguments of ``forward_train``.
-        """
-        images = [batch['img'] for batch in batches]
-        sizes = [len(img) for img in images]
-        features = [feature.split(sizes) for feature in self.extract_feat(torch.cat(images))]
-        return [self._losses_of([parts[i] for parts in features],
-                                **{name: value for name, value in batch.items() if name != 'img'})
-                for i, batch in enumerate(batches)]
-
-    def _losses_of(self, features: Sequence[Tensor], img_metas: Sequence[dict], gt_semantic_seg: Tensor,
-                   seg_weight: Tensor | None = None, return_feat: bool = False,
-                   return_logits: bool = False) -> dict[str, Any]:
-        supervision = (img_metas, gt_semantic_seg, self.train_cfg, seg_weight)
-        with self._autocast(gt_semantic_seg):
-            values = self.decode_head.forward_train(features, *supervision, return_logits=True)
-            handed_on = {name: values.pop(name) for name in ('logits', 'log_prob')}
-            out: dict[str, Any] = add_prefix(values, 'decode')
-            for name, head in self._auxiliary_heads():
-                out.update(add_prefix(head.forward_train(features, *supervision), name))
-        if return_feat:
-            out['features'] = features
-        if return_logits:
-            out.update(handed_on)
-        return out
+        [output] = self.outputs(img)
+        terms = supervise(output, gt_semantic_seg, seg_weight)
+        return {**terms.losses, **terms.metrics}
 
     def _autocast(self, img: Tensor) -> AbstractContextManager:
         """Of the passes of the network. Losses are not touched: logits leave the heads in float32."""
@@ -124,46 +114,43 @@ class EncoderDecoder(nn.Module):
     def compile(self, *args, **kwargs) -> None:
         """Let ``torch.compile`` (which takes the arguments) have the encoder, the neck and each head, in
         place: names of weights stay as they are."""
-        heads = [head for _, head in self._auxiliary_heads()]
+        heads = [head for _, head in self.auxiliary_heads()]
         for module in (self.backbone, self.neck, self.decode_head, *heads):
             if module is not None:
                 module.compile(*args, **kwargs)
 
-    def _auxiliary_heads(self) -> list[tuple[str, nn.Module]]:
+    def auxiliary_heads(self) -> list[tuple[str, nn.Module]]:
+        """By the names of their outputs: 'aux', or 'aux_0', … of several."""
         if self.auxiliary_head is None:
             return []
         if isinstance(self.auxiliary_head, nn.ModuleList):
             return [(f'aux_{i}', head) for i, head in enumerate(self.auxiliary_head)]
         return [('aux', self.auxiliary_head)]
 
-    def train_step(self, data_batch: dict, optimizer: torch.optim.Optimizer | OptimizerStep | None = None,
-                   **kwargs) -> dict[str, Any]:
-        """With an ``OptimizerStep``, the whole step: ``log_vars``, ``num_samples``. Otherwise also the
-        ``loss``, whose backward pass and update are left to the caller."""
-        if not isinstance(optimizer, OptimizerStep):
-            return dict(self._losses(data_batch), num_samples=len(data_batch['img']))
+    # ------------------------------------------------------------------ as a method: the source alone
 
-        def passes(part: dict) -> dict[str, Any]:
-            with optimizer.no_exchange(self._trained):
-                outputs = self._losses(part)
-            optimizer.backward(outputs['loss'])
-            return dict(log_vars=outputs['log_vars'])
+    def networks(self) -> dict[str, nn.Module]:
+        return {'model': self}
 
-        return optimizer.run(data_batch, passes)
+    def trainable(self) -> dict[str, tuple[str, ...]]:
+        return {'optimizer': ('model',)}
 
-    def _losses(self, data_batch: dict) -> dict[str, Any]:
-        loss, log_vars = parse_losses(self._trained(**data_batch))
-        return dict(loss=loss, log_vars={**log_vars, 'loss': loss.detach()})
+    def passes(self, batch: Mapping[str, Any]) -> list[Pass]:
+        return [Pass(lambda: self._supervised(batch), trains=('model',))]
 
-    @property
-    def _trained(self) -> nn.Module:
-        """The network as it is called in training: inside its parallel wrapper, if there is one."""
-        return self._parallel[0] if self._parallel else self
+    def _supervised(self, batch: Mapping[str, Any]) -> Terms:
+        [output] = self.network('model')(batch['img'])
+        terms = supervise(output, batch['gt_semantic_seg'], batch.get('seg_weight'))
+        terms.metrics['loss'] = terms.total().detach()
+        return terms
 
-    def distribute(self, wrap) -> None:
-        """Train through ``wrap(self)``, e.g. DistributedDataParallel. The wrapper is kept in a list, where
-        ``nn.Module`` does not register it: the names of the weights stay as they are."""
-        self._parallel = [wrap(self)]
+    def train_step(self, data_batch: Mapping[str, Any], optimizer: Any = None, **kwargs) -> dict[str, Any]:
+        """With an ``OptimizerStep``, the whole step. Otherwise, as mmcv's runners expect, ``log_vars``,
+        ``num_samples`` and the ``loss``, whose backward pass and update are left to the caller."""
+        if isinstance(optimizer, OptimizerStep):
+            return super().train_step(data_batch, optimizer)
+        terms = self._supervised(data_batch)
+        return dict(loss=terms.total(), log_vars=terms.logged(), num_samples=len(data_batch['img']))
 
     # ----------------------------------------------------------------- inference
 
@@ -183,14 +170,17 @@ class EncoderDecoder(nn.Module):
     def forward_dummy(self, img: Tensor) -> Tensor:
         return self.encode_decode(img, None)
 
-    def forward(self, img=None, img_metas=None, return_loss: bool = True, batches=None, **kwargs):
-        """``batches``: ``forward_joint``. ``return_loss=True``: ``forward_train``. Otherwise ``img`` and
+    def forward(self, *images, img_metas=None, return_loss: bool = True, **kwargs):
+        """Of images alone, ``outputs``. With ``img_metas``, which may be the second positional argument, the
+        reference's two ways: ``return_loss=True`` gives ``forward_train``; otherwise ``img`` and
         ``img_metas`` are lists over the test-time augmentations, and the class maps are returned."""
-        if batches is not None:
-            return self.forward_joint(batches)
-        if return_loss:
-            return self.forward_train(img, img_metas, **kwargs)
-        return self.forward_test(img, img_metas, **kwargs)
+        images = images or (kwargs.pop('img'),)
+        if img_metas is None and len(images) == 2 and not isinstance(images[1], Tensor):
+            images, img_metas = images[:1], images[1]
+        if img_metas is None:
+            return self.outputs(*images, **kwargs)
+        way = self.forward_train if return_loss else self.forward_test
+        return way(*images, img_metas, **kwargs)
 
     def forward_test(self, imgs: Sequence[Tensor], img_metas: Sequence[Sequence[dict]], rescale: bool = True):
         """Class maps of a batch, augmented or not; see ``simple_test`` and ``aug_test``."""

@@ -4,22 +4,21 @@ DACS: Tranheden et al., WACV 2021. DAFormer: Hoyer et al., CVPR 2022. With ``ent
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmseg.core.optimizer_step import OptimizerStep, as_optimizer_step
+from mmseg.core.method import Pass, Terms
 from mmseg.utils import UserError
 
 from ..builder import UDA, build_loss
-from ..losses.log_prob import log_prob_for
-from ..segmentors.parse_losses import add_prefix, parse_losses
-from .parts.class_mix import draw_class_masks, mix
+from ..losses.feature_distance_loss import FeatureDistanceLoss
+from ..losses.supervision import regularise, supervise
+from ..output import SegOutput
 from .parts.ema_teacher import update_teacher
-from .parts.feature_distance import FeatureDistance
-from .parts.pseudo_label import pixel_weight, pseudo_label
+from .parts.mixed_batch import MixedBatch, PseudoLabel, draw_masks, mix_batch, visuals_of
 from .parts.strong_augment import StrongAugmentation, checked_augmentation
 from .parts.teacher_student import TeacherStudent, check_self_training
 
@@ -68,22 +67,19 @@ class DACS(TeacherStudent):
                             imnet_feature_dist_lambda)
         self.max_iters, self.alpha, self.pseudo_threshold = max_iters, alpha, pseudo_threshold
         self.ignore_rows = (pseudo_weight_ignore_top, pseudo_weight_ignore_bottom)
-        self.fdist_lambda = imnet_feature_dist_lambda
-        self.feature_distance = FeatureDistance(
-            imnet_feature_dist_classes, imnet_feature_dist_scale_min_ratio, self.num_classes,
-            self.model.decode_head.ignore_index)
         self.mix_per_image, self.mix_ignore_label = mix_per_image, mix_ignore_label
         self.augmentation = checked_augmentation(blur, color_jitter_probability, color_jitter_strength)
-        self.debug_img_interval, self.print_grad_magnitude = debug_img_interval, print_grad_magnitude
-        auxiliary = [*([entropy_balance] if entropy_balance else []), *mix_losses]
-        self.mix_losses = nn.ModuleList(build_loss(cfg) for cfg in auxiliary)
+        self.debug_img_interval = debug_img_interval
+        self.log_gradients = 'src.grad_magnitude' if print_grad_magnitude else None
+        distance = FeatureDistanceLoss(
+            imnet_feature_dist_classes, imnet_feature_dist_scale_min_ratio, self.num_classes,
+            self.model.decode_head.ignore_index, loss_weight=imnet_feature_dist_lambda)
+        self.source_losses = [distance] if imnet_feature_dist_lambda > 0 else []
+        self.mix_losses = nn.ModuleList(build_loss(cfg) for cfg in (entropy_balance, *mix_losses) if cfg)
         self.joint_encoder, self.local_iter = joint_encoder, 0
         self.train()
 
-    # ------------------------------------------------------------------- state
-
     def training_state(self) -> dict[str, Any]:
-        """What a resumed run needs beyond the weights."""
         return {'local_iter': self.local_iter, 'mix_losses': dict(self.mix_losses.named_buffers())}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
@@ -95,106 +91,60 @@ class DACS(TeacherStudent):
 
     # -------------------------------------------------------------------- step
 
-    def train_step(self, data_batch: dict, optimizer: torch.optim.Optimizer | OptimizerStep,
-                   **kwargs) -> dict[str, Any]:
-        """One training step, parameters updated. ``log_vars`` are 0-dim tensors on the device."""
-        step = as_optimizer_step(optimizer)
+    def begin_step(self) -> None:
         update_teacher(self.ema_model, self.model, self.local_iter, self.alpha)                      # 1
-        outputs = step.run(data_batch, lambda part: self(**part, step=step))                 # 2–9, then 10
-        self.local_iter += 1
-        return outputs
 
-    def forward_train(self, img: Tensor, img_metas: Sequence[dict], gt_semantic_seg: Tensor,
-                      target_img: Tensor, target_img_metas: Sequence[dict] | None = None, *,
-                      step: OptimizerStep) -> dict[str, Any]:
-        """The losses of a batch and their backward passes.
+    def passes(self, batch: Mapping[str, Any]) -> list[Pass]:
+        """The source images, then the mixed ones; or both together, with ``joint_encoder``.
 
         Args:
-            img, target_img: normalised images x_S, x_T (B 3 H W).
-            img_metas: of x_S; with 'label_classes', the ids in y_S, no pass waits for the device.
-            gt_semantic_seg: y_S (B 1 H W), int64.
-            step: takes the gradients.
+            batch: normalised images ``img`` x_S, ``target_img`` x_T (B 3 H W); ``gt_semantic_seg`` y_S (B 1 H
+                W), int64; ``img_metas`` of x_S: with 'label_classes', the ids in y_S, no pass waits for the
+                device.
         """
-        source = dict(img=img, img_metas=img_metas, gt_semantic_seg=gt_semantic_seg, return_feat=True)
         augment = StrongAugmentation.draw(**self.augmentation)                                       # 2
-        source_log = {} if self.joint_encoder else self._train_source(source, step)                  # 3, 4
-        label, weight, quality = self._pseudo_label(target_img)                                      # 5
-        mask = self._draw_masks(gt_semantic_seg, img_metas)                                          # 6
-        mixed_label = mix(mask, gt_semantic_seg, label.unsqueeze(1))                                 # 7
-        mixed_weight = mix(mask, torch.ones_like(weight).unsqueeze(1), weight.unsqueeze(1)).squeeze(1)
-        mixed = dict(img=augment(mix(mask, img, target_img), img_metas), img_metas=img_metas,
-                     gt_semantic_seg=mixed_label, seg_weight=mixed_weight, return_logits=True)
         if self.joint_encoder:
-            source_log, mixed_log, logits = self._train_jointly(source, mixed, step)           # 3, 4, 8, 9
-        else:
-            mixed_log, logits = self._train_mixed(mixed, step)                                       # 8, 9
-        outputs = dict(log_vars={**source_log, 'l.pseudo_weight': quality, **mixed_log})
-        if self.local_iter % self.debug_img_interval == 0:
-            outputs['visuals'] = dict(
-                step=self.local_iter, img_metas=img_metas, source=img, source_label=gt_semantic_seg,
-                target=target_img, pseudo_label=label, mixed=mixed['img'], mixed_label=mixed_label, mask=mask,
-                weight=mixed_weight, logits=logits.detach())
-        return outputs
+            return [Pass(lambda: self._both(batch, augment), trains=('student',))]
+        return [Pass(lambda: self._source(batch), ('student',), self.log_gradients),
+                Pass(lambda: self._mixed(batch, augment), ('student',))]
 
-    def _draw_masks(self, label: Tensor, img_metas: Sequence[dict]) -> Tensor:
+    def end_step(self) -> None:
+        self.local_iter += 1
+
+    def _source(self, batch: Mapping[str, Any]) -> Terms:
+        [output] = self.network('student')(batch['img'])
+        return self._source_terms(output, batch)
+
+    def _mixed(self, batch: Mapping[str, Any], augment: StrongAugmentation) -> Terms:
+        mixed, pseudo = self._mix(batch, augment)
+        [output] = self.network('student')(mixed.img)
+        return self._mixed_terms(output, batch, mixed, pseudo)
+
+    def _both(self, batch: Mapping[str, Any], augment: StrongAugmentation) -> Terms:
+        mixed, pseudo = self._mix(batch, augment)
+        of_source, of_mixed = self.network('student')(batch['img'], mixed.img)
+        return self._source_terms(of_source, batch) + self._mixed_terms(of_mixed, batch, mixed, pseudo)
+
+    def _source_terms(self, output: SegOutput, batch: Mapping[str, Any]) -> Terms:
+        label = batch['gt_semantic_seg']
+        distance = regularise(self.source_losses, output, label=label,                               # 4
+                              imagenet=lambda: self._imagenet_feature(batch['img']))
+        return supervise(output, label) + distance.prefixed('src')                                   # 3
+
+    def _mix(self, batch: Mapping[str, Any], augment: StrongAugmentation) -> tuple[MixedBatch, PseudoLabel]:
+        target = batch['target_img']
+        pseudo = PseudoLabel.of(self.ema_model, target, self.pseudo_threshold, self.ignore_rows)     # 5
         never = None if self.mix_ignore_label else self.model.decode_head.ignore_index
-        present = [meta.get('label_classes') for meta in img_metas]
-        return draw_class_masks(label, self.mix_per_image, never, None if None in present else present)
+        mask = draw_masks(batch['gt_semantic_seg'], batch['img_metas'], self.mix_per_image, never)   # 6
+        return mix_batch(batch, pseudo, mask, augment), pseudo                                       # 7
 
-    def _train_source(self, batch: dict, step: OptimizerStep) -> dict[str, Tensor]:
-        """L_S and L_FD, one backward pass for both. Gradients are not exchanged between processes yet:
-        those of the mixed loss follow."""
-        with step.no_exchange(self.student, last=False):
-            loss, log_vars = self._source_loss(batch, self.student(**batch))
-            step.backward(loss)
-        if self.print_grad_magnitude:
-            grads = [p.grad.abs().mean() for p in self.model.parameters() if p.grad is not None]
-            magnitude = torch.stack(grads).mean()
-            log_vars['src.grad_magnitude'] = magnitude / step.scaled(torch.ones_like(magnitude))
-        return log_vars
-
-    def _train_mixed(self, batch: dict, step: OptimizerStep) -> tuple[dict[str, Tensor], Tensor]:
-        """L_M and the losses on its logits (L_EB); one forward and one backward pass for all."""
-        with step.no_exchange(self.student):
-            losses = self.student(**batch)
-        loss, log_vars = self._mixed_loss(losses)
-        step.backward(loss)
-        return log_vars, losses['logits']
-
-    def _train_jointly(self, source: dict, mixed: dict, step: OptimizerStep):
-        """All losses of the student, one pass of its encoder and one backward pass."""
-        with step.no_exchange(self.student):
-            losses = self.student(batches=[source, mixed])
-        loss, source_log = self._source_loss(source, losses[0])
-        mixed_loss, mixed_log = self._mixed_loss(losses[1])
-        step.backward(loss + mixed_loss)
-        return source_log, mixed_log, losses[1]['logits']
-
-    def _source_loss(self, batch: dict, losses: dict) -> tuple[Tensor, dict[str, Tensor]]:
-        loss, log_vars = parse_losses(losses)
-        if self.fdist_lambda > 0:
-            distance = self.fdist_lambda * self.feature_distance(
-                losses['features'][-1], self._imagenet_feature(batch['img']), batch['gt_semantic_seg'])
-            loss = loss + distance
-            log_vars['src.loss_imnet_feat_dist'] = distance.detach()
-        return loss, log_vars
-
-    def _mixed_loss(self, losses: dict) -> tuple[Tensor, dict[str, Tensor]]:
-        loss, log_vars = parse_losses(losses)
-        for module in self.mix_losses:
-            value = module(losses['logits'], **log_prob_for(module, losses['log_prob']))
-            loss = loss + module.loss_weight * value
-            log_vars[module.loss_name] = module.loss_weight * value.detach()
-            log_vars[f'raw_{module.loss_name}'] = value.detach()
-        return loss, add_prefix(log_vars, 'mix')
+    def _mixed_terms(self, output: SegOutput, batch: Mapping[str, Any], mixed: MixedBatch,
+                     pseudo: PseudoLabel) -> Terms:
+        terms = supervise(output, mixed.label, mixed.weight) + regularise(self.mix_losses, output)   # 8, 9
+        if self.local_iter % self.debug_img_interval == 0:
+            terms.visuals = visuals_of(self.local_iter, batch, mixed, pseudo, output.logits)
+        return Terms(metrics={'l.pseudo_weight': pseudo.quality}) + terms.prefixed('mix')
 
     @torch.inference_mode()
     def _imagenet_feature(self, img: Tensor) -> Tensor:
         return self.imnet_model.extract_feat(img)[-1]
-
-    def _pseudo_label(self, target_img: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """ŷ (B H W), its pixel weights (B H W), and their value q."""
-        with torch.inference_mode():
-            label, quality = pseudo_label(self.ema_model.encode_decode(target_img), self.pseudo_threshold)
-        quality = quality.clone()
-        return label, pixel_weight(quality, label.shape, *self.ignore_rows), quality

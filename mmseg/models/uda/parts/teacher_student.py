@@ -34,6 +34,10 @@ class TeacherStudent(UDADecorator):
         self.ema_model = build_segmentor(model).requires_grad_(False)
         self.imnet_model = build_segmentor(model).requires_grad_(False) if imagenet else None
 
+    def networks(self) -> dict[str, nn.Module]:
+        frozen = {} if self.imnet_model is None else {'imagenet': self.imnet_model}
+        return {'student': self.model, 'teacher': self.ema_model, **frozen}
+
     def init_weights(self) -> None:
         """Load the pretrained encoder into all of them."""
         self.model.init_weights()

@@ -1,46 +1,58 @@
 """Thing-class ImageNet feature distance (DAFormer, section 3.3, eq. 9–13; method.md, step 4)."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg.utils import UserError
 from mmseg.utils.ranges import check_range
 
+from ..builder import LOSSES
+from ..output import SegOutput
 
-@dataclass(frozen=True)
-class FeatureDistance:
+
+@LOSSES.register_module()
+class FeatureDistanceLoss(nn.Module):
     """L_FD / λ_FD of a batch.
 
     Args:
         classes: train ids of the classes compared; None compares every position.
-        min_ratio: smallest share of a class in a cell of the feature map, 0–1.
+        scale_min_ratio: smallest share of a class in a cell of the feature map, 0–1.
         num_classes: C.
         ignore_index: label of the pixels without a class.
+        loss_weight: λ_FD, which the caller applies; ``forward`` does not.
+        loss_name: name in the log.
     """
 
-    classes: Sequence[int] | None
-    min_ratio: float | None
-    num_classes: int
-    ignore_index: int
+    logs_raw = False
 
-    def __post_init__(self) -> None:
-        if self.classes is not None and self.min_ratio is None:
+    def __init__(self, classes: Sequence[int] | None = None, scale_min_ratio: float | None = None,
+                 num_classes: int = 19, ignore_index: int = 255, loss_weight: float = 0.005,
+                 loss_name: str = 'loss_imnet_feat_dist'):
+        super().__init__()
+        if classes is not None and scale_min_ratio is None:
             raise UserError('uda.imnet_feature_dist_classes needs uda.imnet_feature_dist_scale_min_ratio')
-        if self.min_ratio is not None:
-            check_range(self.min_ratio, 'uda.imnet_feature_dist_scale_min_ratio', 0, 1)
-        for number in self.classes or ():
-            check_range(number, 'a class of uda.imnet_feature_dist_classes', 0, self.num_classes - 1)
+        if scale_min_ratio is not None:
+            check_range(scale_min_ratio, 'uda.imnet_feature_dist_scale_min_ratio', 0, 1)
+        for number in classes or ():
+            check_range(number, 'a class of uda.imnet_feature_dist_classes', 0, num_classes - 1)
+        self.classes, self.scale_min_ratio = classes, scale_min_ratio
+        self.num_classes, self.ignore_index = num_classes, ignore_index
+        self.loss_weight, self.loss_name = loss_weight, loss_name
 
-    def __call__(self, student: Tensor, imagenet: Tensor, label: Tensor) -> Tensor:
+    def of(self, output: SegOutput, seen: Mapping[str, Any]) -> Tensor:
+        """See ``regularise``. ``seen`` has 'imagenet', a function that gives F_4^g, and 'label', y_S."""
+        return self(output.features[-1], seen['imagenet'](), seen['label'])
+
+    def forward(self, student: Tensor, imagenet: Tensor, label: Tensor) -> Tensor:
         """Features F_4^θ, F_4^g (B C h w) and labels y_S (B 1 H W), int64 → 0-dim, ≥ 0."""
         if self.classes is None:
             return feature_distance(student, imagenet)
-        cells = downscale_label(label, student.shape[2:], self.num_classes, self.min_ratio,
+        cells = downscale_label(label, student.shape[2:], self.num_classes, self.scale_min_ratio,
                                 self.ignore_index)
         return feature_distance(student, imagenet, class_mask(cells, self.classes))
 

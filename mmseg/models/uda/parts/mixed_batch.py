@@ -1,0 +1,82 @@
+"""The mixed batch of a step (method.md, steps 6 and 7)."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .class_mix import draw_class_masks, mix
+from .pseudo_label import pixel_weight, pseudo_label
+from .strong_augment import StrongAugmentation
+
+
+@dataclass(frozen=True)
+class PseudoLabel:
+    """
+    Args:
+        label: ŷ (B H W), int64.
+        weight: factor of each pixel (B H W).
+        quality: q, 0-dim, 0–1.
+    """
+
+    label: Tensor
+    weight: Tensor
+    quality: Tensor
+
+    @classmethod
+    def of(cls, teacher: nn.Module, img: Tensor, threshold: float,
+           ignore_rows: tuple[int, int]) -> PseudoLabel:
+        """The teacher's, of target images (B 3 H W); see ``pseudo_label`` and ``pixel_weight``, which has no
+        weight in the first and last ``ignore_rows``."""
+        with torch.inference_mode():
+            label, quality = pseudo_label(teacher.encode_decode(img), threshold)
+        quality = quality.clone()
+        return cls(label, pixel_weight(quality, label.shape, *ignore_rows), quality)
+
+
+@dataclass(frozen=True)
+class MixedBatch:
+    """
+    Args:
+        img: x_M, augmented and normalised (B 3 H W).
+        label: y_M (B 1 H W), int64.
+        weight: factor of each pixel (B H W).
+        mask: 1 where the source is pasted (B 1 H W).
+    """
+
+    img: Tensor
+    label: Tensor
+    weight: Tensor
+    mask: Tensor
+
+
+def draw_masks(label: Tensor, img_metas: Sequence[dict], per_image: bool, never: int | None) -> Tensor:
+    """``draw_class_masks`` of labels (B 1 H W) whose classes the meta data may know ('label_classes')."""
+    present = [meta.get('label_classes') for meta in img_metas]
+    return draw_class_masks(label, per_image, never, None if None in present else present)
+
+
+def mix_batch(batch: Mapping[str, Any], pseudo: PseudoLabel, mask: Tensor,
+              augment: StrongAugmentation) -> MixedBatch:
+    """Source pixels where ``mask`` (B 1 H W) is 1, with weight 1, else those of the target with its
+    pseudo-label; then the strong augmentation.
+
+    Args:
+        batch: ``img`` x_S and ``target_img`` x_T (B 3 H W), ``gt_semantic_seg`` y_S (B 1 H W), ``img_metas``.
+    """
+    label = mix(mask, batch['gt_semantic_seg'], pseudo.label.unsqueeze(1))
+    weight = mix(mask, torch.ones_like(pseudo.weight).unsqueeze(1), pseudo.weight.unsqueeze(1)).squeeze(1)
+    img = augment(mix(mask, batch['img'], batch['target_img']), batch['img_metas'])
+    return MixedBatch(img, label, weight, mask)
+
+
+def visuals_of(step: int, batch: Mapping[str, Any], mixed: MixedBatch, pseudo: PseudoLabel,
+               logits: Tensor) -> dict[str, Any]:
+    """What a picture of the step shows; ``logits`` (B C H W) are the student's of the mixed images."""
+    return dict(step=step, img_metas=batch['img_metas'], source=batch['img'],
+                source_label=batch['gt_semantic_seg'], target=batch['target_img'], pseudo_label=pseudo.label,
+                mixed=mixed.img, mixed_label=mixed.label, mask=mixed.mask, weight=mixed.weight,
+                logits=logits.detach())
