@@ -117,7 +117,7 @@ def keep_gradients(rank: int, config: Path, folder: Path) -> None:
 
 def test_processes_average_the_gradients_of_all_losses(tiny, tmp_path):
     config = tiny()
-    multiprocessing.start_processes(keep_gradients, (config, tmp_path), nprocs=2, start_method='fork')
+    multiprocessing.start_processes(keep_gradients, (config, tmp_path), nprocs=2, start_method='forkserver')
     shared = [torch.load(tmp_path / f'gradients{rank}.pth', weights_only=True) for rank in (0, 1)]
     alone = [gradients(config, rank, distributed=False) for rank in (0, 1)]
     for name in alone[0]:

@@ -195,7 +195,7 @@ def one_of_two(rank: int, folder) -> None:
 
 
 def test_processes_end_after_the_same_step(tmp_path):
-    torch.multiprocessing.start_processes(one_of_two, (tmp_path,), nprocs=2, start_method='fork')
+    torch.multiprocessing.start_processes(one_of_two, (tmp_path,), nprocs=2, start_method='forkserver')
     assert [(tmp_path / f'rank{rank}').read_text() for rank in (0, 1)] == [f'{signal.SIGUSR1:d} 3'] * 2
 
 

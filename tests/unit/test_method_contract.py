@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 import toy_method  # noqa: F401  registers ToyAdversarial
-from test_processes import CPU, both, one_thread  # noqa: F401
+from test_processes import CPU, one_thread  # noqa: F401
 from torch import nn
+from two_processes import both
 from uda_models import BALANCE, THINGS, batch, seed_all, tiny
 
 from mmseg.core.method import Pass, Terms

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
-from torch import distributed, multiprocessing, nn
+from torch import nn
+from two_processes import both
 from uda_models import BALANCE, META, THINGS, network, tiny, uda_model
 
 from mmseg.core.optimizer_step import OptimizerStep
@@ -92,10 +92,9 @@ def for_model(model: nn.Module, batch: dict) -> dict:
     return batch if uses_target else {k: v for k, v in batch.items() if not k.startswith('target')}
 
 
-@pytest.fixture
-def drawn_by_image(monkeypatch):
+def draw_by_image_in(setattr_) -> None:
     """ClassMix and the strong augmentation of an image depend on the image, not on the process or its place
-    in the batch."""
+    in the batch, once ``setattr_`` has put them on."""
     draw, augment = mixed_batch.draw_class_masks, StrongAugmentation.__call__
 
     def draw_by_image(label, *args):
@@ -112,8 +111,8 @@ def drawn_by_image(monkeypatch):
                 done.append(augment(self, img, [meta]))
         return torch.cat(done)
 
-    monkeypatch.setattr(mixed_batch, 'draw_class_masks', draw_by_image)
-    monkeypatch.setattr(StrongAugmentation, '__call__', augment_by_image)
+    setattr_(mixed_batch, 'draw_class_masks', draw_by_image)
+    setattr_(StrongAugmentation, '__call__', augment_by_image)
 
 
 def one_step(model: nn.Module, step: OptimizerStep, batch: dict, seed: int) -> dict:
@@ -130,19 +129,6 @@ def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
-def in_two_processes(rank: int, folder: Path, work) -> None:
-    torch.set_num_threads(1)
-    distributed.init_process_group('gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=2)
-    torch.save(work(rank), folder / f'{rank}.pth')
-    distributed.destroy_process_group()
-
-
-def both(tmp_path: Path, work) -> list:
-    """What ``work(rank)`` returns on each of two processes."""
-    multiprocessing.start_processes(in_two_processes, (tmp_path, work), nprocs=2, start_method='fork')
-    return [torch.load(tmp_path / f'{rank}.pth', weights_only=False) for rank in (0, 1)]
-
-
 @pytest.fixture
 def one_thread():
     threads = torch.get_num_threads()
@@ -154,6 +140,7 @@ def one_thread():
 # ------------------------------------------------------------------- one step
 
 def gradients_of_one_image(rank: int) -> dict:
+    draw_by_image_in(setattr)
     found = {}
     for name in OPTIONS:
         model, step = built(name)
@@ -163,8 +150,9 @@ def gradients_of_one_image(rank: int) -> dict:
     return found
 
 
-def test_two_processes_of_one_image_are_one_process_of_two(drawn_by_image, tmp_path, one_thread):
+def test_two_processes_of_one_image_are_one_process_of_two(monkeypatch, tmp_path, one_thread):
     shared = both(tmp_path, gradients_of_one_image)
+    draw_by_image_in(monkeypatch.setattr)
     for name in OPTIONS:
         model, step = built(name)
         logged = one_step(model, step, images(0, 1), seed=5)
