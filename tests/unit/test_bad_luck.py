@@ -160,7 +160,7 @@ def test_a_step_without_numbers_is_left_out(grad_clip):
         assert torch.equal(weight, before) == bool(skipped)
     assert weight.isfinite().all()
     with pytest.raises(UserError, match='nonfinite'):
-        OptimizerStep(step.optimizer, nonfinite='sikp')
+        OptimizerStep(step.optimizers, nonfinite='sikp')
 
 
 # ---- signals and workers ----
