@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,7 +97,13 @@ def break_data(case: Case) -> None:
         images_of(case, 'train')[0].write_bytes(b'x')
 
 
+def hear_signals() -> None:
+    """In the new process: what a shell starts in the background ignores Ctrl-C, and hands that on."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def little_disk() -> None:
+    hear_signals()
     resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, 5 << 20))
 
 
@@ -167,7 +172,7 @@ def run(case: Case, logs: Path) -> tuple[bool, str]:
     draw = random.Random(case.seed)
     shutil.copytree(case.streets, case.folder / 'streets')
     break_data(case)
-    limit: Callable | None = little_disk if case.kind == 'middle: full disk' else None
+    limit = little_disk if case.kind == 'middle: full disk' else hear_signals
     environment = {**os.environ, MARK: case.mark, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
     with case.console.open('w') as console:
         process = subprocess.Popen(case.command(), stdout=console, stderr=console, cwd=case.folder,
