@@ -34,8 +34,7 @@ from mmseg.datasets import build_dataset
 from mmseg.datasets.cityscapes import train_ids_table
 from mmseg.datasets.pipelines import Compose
 from mmseg.datasets.preparation.class_stats import label_stats, write_class_stats
-from mmseg.datasets.rare_class_sampling import draw_class_and_image
-from mmseg.datasets.uda_dataset import RECROPS
+from mmseg.datasets.rare_class_sampling import RECROPS
 from mmseg.synthetic import render_scene
 from mmseg.utils.files import write_json
 
@@ -111,8 +110,7 @@ class Ways:
     def draw(self, seed: int) -> tuple[int, int]:
         """Class and image of a sample."""
         np.random.seed(seed)
-        return draw_class_and_image(np.random, self.pairs.rcs_classes, self.pairs.rcs_classprob,
-                                    self.pairs.samples_with_class)
+        return self.pairs.sampler.draw()
 
     def lineage(self, seed: int) -> dict:
         """Every crop from the start."""
@@ -127,7 +125,7 @@ class Ways:
     def ours(self, seed: int) -> dict:
         """As UDADataset makes it."""
         class_id, index = self.draw(seed)
-        return self.pairs._crop_with_class(index, class_id)
+        return self.pairs.sampler.crop(class_id, index)
 
     def use_cache(self, folder: str) -> None:
         """Put the cache's reader before the pipeline of ``cached``."""
@@ -139,7 +137,7 @@ class Ways:
     def from_cache(self, seed: int) -> dict:
         """As UDADataset makes it from a cache."""
         class_id, index = self.draw(seed)
-        return self.cached_pairs._crop_with_class(index, class_id)
+        return self.cached_pairs.sampler.crop(class_id, index)
 
 
 @contextmanager

@@ -42,8 +42,8 @@ def without_samplers(cfg: Any) -> Any:
 
 def leaves(dataset: Any) -> Iterator[Any]:
     """The single data sets inside one."""
-    inner = [*getattr(dataset, 'datasets', ()),
-             *(getattr(dataset, key) for key in ('dataset', 'source', 'target') if hasattr(dataset, key))]
+    inner = [*getattr(dataset, 'datasets', ()), *getattr(dataset, 'domains', {}).values()]
+    inner += [dataset.dataset] if hasattr(dataset, 'dataset') else []
     if not inner:
         yield dataset
     for part in inner:

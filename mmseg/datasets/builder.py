@@ -6,7 +6,7 @@ from typing import Any
 from mmcv.utils import Registry
 from torch.utils.data import Dataset
 
-from mmseg.utils import UserError, build_from_cfg
+from mmseg.utils import ConfigError, UserError, build_from_cfg
 from mmseg.utils.registry import check_keys, config_error_context
 
 from .loading.loader import build_dataloader, build_train_loader
@@ -60,25 +60,35 @@ def build_train_dataset(data: dict) -> Dataset:
 
 def leaf_configs(cfg: dict | list | tuple) -> list[dict]:
     """The configs of single data sets inside ``cfg``, in order: of the parts of a list or
-    ConcatDataset, of what is repeated, of source and target."""
+    ConcatDataset, of what is repeated, of source, target and further domains."""
     if isinstance(cfg, list | tuple):
         return [leaf for part in cfg for leaf in leaf_configs(part)]
     if not isinstance(cfg, dict):
         raise UserError(f'config of a dataset must be a dict or a list of them, got {cfg!r}')
     inner = [cfg[key] for key in ('datasets', 'dataset', 'source', 'target') if key in cfg]
+    inner += [*(cfg.get('domains') or {}).values()]
     return leaf_configs(inner) if inner else [cfg]
 
 
 def _build_uda(cfg: dict, default_args: dict | None) -> Dataset:
     options = {'rare_class_sampling', 'cfg', 'exclude_paired_source'}
-    parts = _only_keys(cfg, 'UDADataset', {'source', 'target', *options},
+    parts = _only_keys(cfg, 'UDADataset', {'source', 'target', 'domains', *options},
                        required=('source', 'target'))
     source = build_dataset(parts['source'], default_args)
-    # Labels of the target must not reach training, so they are not even opened.
-    target = build_dataset(parts['target'], {**(default_args or {}), 'use_labels': False})
+    # Labels of other domains must not reach training unasked, so they are not even opened.
+    unlabelled = {**(default_args or {}), 'use_labels': False}
+    target = build_dataset(parts['target'], unlabelled)
+    further = parts.get('domains') or {}
+    if not isinstance(further, dict) or not all(isinstance(part, dict) for part in further.values()):
+        raise ConfigError(f"domains of the dataset 'UDADataset' is {further!r}, expected a config for each "
+                          'name')
+    domains = {name: build_dataset({k: v for k, v in part.items() if k != 'paired_with'}, unlabelled)
+               for name, part in further.items()}
+    paired = {name: part['paired_with'] for name, part in further.items() if 'paired_with' in part}
     kwargs = {key: parts[key] for key in options if key in parts}
     with config_error_context("dataset 'UDADataset' cannot be built with these settings"):
-        return DATASETS.get('UDADataset')(source=source, target=target, **kwargs)
+        return DATASETS.get('UDADataset')(source=source, target=target, domains=domains, paired=paired,
+                                          **kwargs)
 
 
 def _only_keys(cfg: dict, kind: str, known: set[str], required: tuple[str, ...]) -> dict[str, Any]:

@@ -253,6 +253,13 @@ class CustomDataset(Evaluated, Dataset):
     def _pseudo_label(self, info: dict) -> str:
         return picture_name(info['filename'], self.img_suffix)
 
+    def with_images(self, img_infos: Sequence[dict]) -> CustomDataset:
+        """This data set with these of its ``img_infos`` alone, as one of its own; this one stays as it is."""
+        part = copy.copy(self)
+        part.__dict__.pop('prediction_names', None)  # which are kept for all images
+        part.img_infos = list(img_infos)
+        return part
+
     def get_ann_info(self, index: int) -> dict:
         return self.img_infos[index]['ann']
 

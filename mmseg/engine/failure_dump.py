@@ -44,6 +44,6 @@ def _batch_of(runner, step: int) -> Any:
 
 
 def sample_names(batch: Mapping[str, Any]) -> list[str]:
-    """The files of a batch's samples, those of the target after those of the source."""
-    metas = [meta for key in ('img_metas', 'target_img_metas') for meta in batch.get(key) or ()]
+    """The files of a batch's samples, those of the other domains after those of the source."""
+    metas = [meta for key, found in batch.items() if key.endswith('img_metas') for meta in found or ()]
     return [str(meta.get('filename') or meta.get('ori_filename') or '?') for meta in metas]

@@ -105,7 +105,7 @@ def test_the_real_frames_load_through_the_config(tmp_path, monkeypatch):
                                                 stats_dir=str(tmp_path))
     pairs = build_dataset(data['train'])
     assert (len(pairs.source), len(pairs.target)) == (305, 62)
-    assert set(pairs.rcs_classes[:3]) == {10, 9, 2}  # bicyclist, pedestrian, pole
+    assert set(pairs.sampler.classes[:3]) == {10, 9, 2}  # bicyclist, pedestrian, pole
     batch = unwrap_batch(next(iter(build_train_loader(pairs, 2, 0, seed=0, max_steps=1))), 'cpu')
     assert tuple(batch['img'].shape) == tuple(batch['target_img'].shape) == (2, 3, 256, 256)
     assert torch.isin(batch['gt_semantic_seg'], torch.tensor([*range(11), 255])).all()

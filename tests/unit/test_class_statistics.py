@@ -63,7 +63,7 @@ def test_counts_are_of_the_ids_that_training_sees(root, reduces):
     assert entry == {**{str(old - reduces): 8 * count for old, count in COLUMNS.items() if old >= reduces},
                      'file': 'ann/0.png'}
     dataset = train(source)
-    assert len(dataset) == 4 and dataset.rcs_classes[0] == 3 - reduces  # the rarest first
+    assert len(dataset) == 4 and dataset.sampler.classes[0] == 3 - reduces  # the rarest first
 
 
 @pytest.mark.parametrize('change, differs', [

@@ -14,7 +14,7 @@ from mmcv import ConfigDict
 
 from mmseg.datasets.builder import DATASETS
 from mmseg.datasets.pipelines import Compose
-from mmseg.datasets.uda_dataset import RCS_KEYS
+from mmseg.datasets.rare_class_sampling import RCS_KEYS
 from mmseg.engine.optimizer import build_optimizer
 from mmseg.engine.settings import check_settings
 from mmseg.models.builder import build_train_model

@@ -136,8 +136,7 @@ def test_a_crop_holds_enough_of_its_class(roots):
     enough = []
     for seed in range(40):
         np.random.seed(seed)
-        class_id, index = draw_class_and_image(np.random, pairs.rcs_classes, pairs.rcs_classprob,
-                                               pairs.samples_with_class)
+        class_id, index = pairs.sampler.draw()
         np.random.seed(seed)
         item = pairs[0]
         assert item['img_metas'].data['ori_filename'] == pairs.source.img_infos[index]['filename']
@@ -188,8 +187,8 @@ PIPELINES = {
 
 def of_the_lineage(pairs) -> tuple[dict, int]:
     """The source's part of a pair as the released code makes it: everything anew for each crop."""
-    class_id, index = draw_class_and_image(np.random, pairs.rcs_classes, pairs.rcs_classprob,
-                                           pairs.samples_with_class)
+    class_id, index = draw_class_and_image(
+        np.random, pairs.sampler.classes, pairs.sampler.probabilities, pairs.sampler.images)
     crops, sample = 1, pairs.source[index]
     while crops < 11 and int((sample['gt_semantic_seg'].data == class_id).sum()) <= 63 * 0.5:
         crops, sample = crops + 1, pairs.source[index]

@@ -7,7 +7,7 @@ from data_trees import acdc, acdc_cfg, cityscapes_cfg, save, test_pipeline, trai
 from download_trees import weather
 
 from mmseg.core.evaluation import ConfusionMatrix
-from mmseg.datasets import build_dataset, leaf_configs
+from mmseg.datasets import UDADataset, build_dataset, leaf_configs
 from mmseg.utils import UserError
 from tools.convert_datasets import foggy, rain
 
@@ -114,6 +114,11 @@ def test_paired_source_images_are_left_out_on_request(root):
     split.write_text('train/town/town_000001_000019\n')
     target = pool(root, 'train', split=str(split))
     kept, excluded = uda(root, target), uda(root, target, exclude_paired_source=True)
+    given = build_dataset(cityscapes_cfg(root))
+    named = given.prediction_names
+    fewer = UDADataset(given, kept.target, exclude_paired_source=True)
+    assert (len(given), len(fewer.source)) == (2, 1) and given.prediction_names == named  # left as it was
+    assert fewer.source.prediction_names == named[:1]
     assert len(kept.source) == 2 and '1 of 2 source images show scenes of the target: kept' in kept.note
     assert [info['filename'] for info in excluded.source.img_infos] == [
         'town/town_000000_000019_leftImg8bit.png']
@@ -135,7 +140,7 @@ def test_rare_classes_are_drawn_from_every_picture_of_a_scene(root):
                     stats_dir=str(root / 'leftImg8bit_foggy'))
     dataset = build_dataset(dict(type='UDADataset', source=cfg(root), target=cityscapes_cfg(root, 'val'),
                                  rare_class_sampling=sampling))
-    assert all(len(indices) % 3 == 0 for indices in dataset.samples_with_class.values())
+    assert all(len(indices) % 3 == 0 for indices in dataset.sampler.images.values())
 
 
 def test_reference_images_of_acdc(tmp_path):

@@ -186,12 +186,16 @@ def splits_of(cfg: Config) -> list[tuple[str, dict]]:
     for split in ('train', 'val', 'test'):
         part = data.get(split) or []
         adapts = split == 'train' and isinstance(part, dict) and part.get('type') == 'UDADataset'
-        for role in ('source', 'target') if adapts else ('',):
-            extra = {'use_labels': False} if role == 'target' else {}
-            for leaf in leaf_configs(part.get(role) if role else part):
+        domains = {'source': part.get('source'), 'target': part.get('target'),
+                   **(part.get('domains') or {})} if adapts else {'': part}
+        for role, inner in domains.items():
+            for leaf in leaf_configs(inner):
                 title = ' '.join(filter(None, (split, role, leaf.get('type'))))
-                if {**leaf, **extra} not in [seen for _, seen in found]:
-                    found.append((title, {**leaf, **extra}))
+                leaf = {key: value for key, value in leaf.items() if key != 'paired_with'}
+                if role == 'target' or (role not in ('', 'source') and 'use_labels' not in leaf):
+                    leaf['use_labels'] = False
+                if leaf not in [seen for _, seen in found]:
+                    found.append((title, leaf))
     return [(title, leaf if title.startswith('train') else {**leaf, 'test_mode': True})
             for title, leaf in found]
 

@@ -8,7 +8,8 @@ class BadImageHook(Hook):
     number is kept in the checkpoints."""
 
     def after_train_iter(self, runner) -> None:
-        metas = [meta for key in ('img_metas', 'target_img_metas') for meta in runner.batch.get(key) or ()]
+        metas = [meta for key, found in runner.batch.items() if key.endswith('img_metas')
+                 for meta in found or ()]
         replaced = [meta['replaced'] for meta in metas if 'replaced' in meta]
         for reasons in replaced:
             runner.logger.warning(f'step {runner.iter}: took another sample, because {"; ".join(reasons)}')
