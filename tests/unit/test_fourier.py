@@ -125,6 +125,17 @@ def test_robust_entropy_of_undecided_pixels_is_one_whatever_the_classes():
         assert float(CharbonnierEntropyLoss()(torch.zeros(1, classes, 2, 2))) == pytest.approx(1, abs=5e-4)
 
 
+def test_robust_entropy_of_certain_pixels():
+    """H = 0 leaves (0 + 1e-8)^η, and a gradient that is a number."""
+    z = torch.zeros(1, 3, 2, 2)
+    z[:, 0] = 200
+    z.requires_grad_()
+    loss = CharbonnierEntropyLoss(eta=0.5)(z)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(1e-4)
+    assert torch.isfinite(z.grad).all()
+
+
 def test_cross_entropy_of_fda(fda):
     label = golden.label(FDA + 50, 2, H, W, cell=8)[:, 0]
     loss = CrossEntropyLoss(avg_non_ignore=True)(logits(FDA + 10, 2, H, W), label)

@@ -142,6 +142,17 @@ def test_a_pool_exchanges_half_of_the_images_once_it_is_full():
     assert torch.equal(*results)
 
 
+def test_a_pool_keeps_copies():
+    """What becomes of an image later does not change the pool."""
+    random.seed(0)
+    pool = ImagePool(1)
+    for k in range(20):
+        x = torch.full((1, 3, 2, 2), float(k))
+        pool.exchange(x)
+        x.fill_(-1)
+        assert pool.images[0].min() >= 0
+
+
 def test_an_empty_pool_gives_every_image_back():
     x = torch.rand(4, 3, 2, 2)
     assert torch.equal(ImagePool(0).exchange(x), x)
