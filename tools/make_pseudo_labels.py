@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of, test_pipeline
-from mmseg.apis.pseudo_labels import make_pseudo_labels
+from mmseg.apis.pseudo_labels import Ensemble, make_pseudo_labels
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.pseudo_label_rules import RULES, build_rule, check_weights
 from mmseg.datasets import CustomDataset, build_dataset, leaf_configs
@@ -51,6 +51,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
                         help='of the networks in the average, e.g. 0.3333 0.3333 0.3334 (default: all alike)')
     parser.add_argument('--flip', action='store_true',
                         help='average with the prediction of the mirrored image')
+    parser.add_argument('--upsample', choices=['logits', 'softmax'], default='logits',
+                        help="what is enlarged to the image's size; logits, as in evaluation (default), or "
+                             'softmax, as BDL and FDA do for pseudo-labels')
     parser.add_argument('--teacher', action='store_true',
                         help="take the teachers of UDA checkpoints in the students' place")
     parser.add_argument('--options', '--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE',
@@ -116,7 +119,8 @@ def settings_of(args: argparse.Namespace, cfg: Config, datasets: Sequence[Custom
     images = [(info['filename'], os.path.getsize(os.path.join(dataset.img_dir, info['filename'])))
               for dataset in datasets for info in dataset.img_infos]
     return dict(rule=args.rule, threshold=args.threshold, weights=args.weights, flip=args.flip,
-                teacher=args.teacher, network=digest([cfg.model, test_pipeline(cfg)]), images=digest(images),
+                upsample=args.upsample, teacher=args.teacher, images=digest(images),
+                network=digest([cfg.model, test_pipeline(cfg)]),
                 checkpoints=[file_digest(path) for path in args.checkpoint])
 
 
@@ -140,8 +144,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     models = [init_segmentor(cfg, path, device, TEACHER_PREFIX if args.teacher else 'auto')
               for path in args.checkpoint]
     count, settings = sum(map(len, datasets)), settings_of(args, cfg, datasets)
+    networks = Ensemble(models, args.weights, softmax_first=args.upsample == 'softmax')
     with worker_deaths_told():
-        record = make_pseudo_labels(models, datasets, device, args.out, rule, settings, args.weights,
+        record = make_pseudo_labels(networks, datasets, device, args.out, rule, settings,
                                     cfg.data.get('workers_per_gpu', 2))
     print_thresholds(record)
     print(f'{count} images labelled in {args.out}')

@@ -5,13 +5,14 @@ import os
 import os.path as osp
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from mmseg.core.pseudo_label_rules import (
@@ -19,6 +20,7 @@ from mmseg.core.pseudo_label_rules import (
     FixedRule,
     QuantileRule,
     average_probabilities,
+    check_weights,
     chosen,
     to_levels,
 )
@@ -27,7 +29,9 @@ from mmseg.datasets.loading.size_groups import build_test_loader, sized_batches
 from mmseg.datasets.pipelines.loading import read_bytes, read_label
 from mmseg.datasets.preparation.labels import working_in
 from mmseg.datasets.pseudo_labels import CONFIDENCE, LABELS, PROGRAM, RECORD, picture_name, read_record
-from mmseg.utils import DataError, UserError
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.models.utils.resize import resize
+from mmseg.utils import ConfigError, DataError, UserError
 from mmseg.utils.files import left_behind, refuse_unmarked, write_image, write_json
 from mmseg.utils.reading import walk_tree
 
@@ -123,17 +127,57 @@ class PseudoLabels:
         self.save()
 
 
-def make_pseudo_labels(models: Sequence[nn.Module], datasets: Sequence[CustomDataset], device: torch.device,
+@dataclass(frozen=True)
+class Ensemble:
+    """Networks whose probabilities are averaged.
+
+    Args:
+        models: of :func:`mmseg.apis.inference.init_segmentor`.
+        weights: one each; None: all alike.
+        softmax_first: the softmax is taken at the resolution of the networks' output, and the probabilities
+            are enlarged, as BDL and FDA do for pseudo-labels; otherwise the logits are, as in evaluation.
+
+    Raises:
+        ConfigError: weights that do not fit; ``softmax_first`` of a network that tests by sliding.
+    """
+
+    models: Sequence[EncoderDecoder]
+    weights: Sequence[float] | None = None
+    softmax_first: bool = False
+
+    def __post_init__(self) -> None:
+        if self.weights is not None:
+            check_weights(self.weights, len(self.models))
+        if self.softmax_first and any(model.test_cfg['mode'] == 'slide' for model in self.models):
+            raise ConfigError("the softmax can be taken first only with model.test_cfg.mode='whole'")
+
+    def __call__(self, views: Sequence[tuple[Tensor, Sequence[dict]]]) -> Tensor:
+        """Probabilities (B C H W) of images at their original size, the mean over their augmentations, of
+        which each is normalised images (B 3 h w) with their meta data."""
+        find = _enlarged_probabilities if self.softmax_first else EncoderDecoder.inference
+        maps = [sum(find(model, img, metas) for img, metas in views) / len(views) for model in self.models]
+        return average_probabilities(maps, self.weights)
+
+
+def _enlarged_probabilities(model: EncoderDecoder, img: Tensor, metas: Sequence[dict]) -> Tensor:
+    prob = model.decode_head(model.extract_feat(img)).float().softmax(dim=1)
+    prob = resize(prob, metas[0]['ori_shape'][:2], mode='bilinear', align_corners=model.align_corners)
+    if metas[0].get('flip'):
+        prob = prob.flip(3 if metas[0].get('flip_direction') == 'horizontal' else 2)
+    return prob
+
+
+def make_pseudo_labels(networks: Ensemble, datasets: Sequence[CustomDataset], device: torch.device,
                        folder: str, rule: QuantileRule | FixedRule, settings: Mapping[str, Any],
-                       weights: Sequence[float] | None = None, workers: int = 0) -> dict[str, Any]:
+                       workers: int = 0) -> dict[str, Any]:
     """Write the pseudo-labels of data sets, or go on where an earlier call was cut off.
 
     Args:
-        models: networks on ``device``, in eval mode, whose probabilities are averaged.
+        networks: on ``device``, in eval mode.
         datasets: in test mode, with one set of classes.
         folder: see ``PseudoLabels``.
         settings: what the labels depend on, to be written as JSON.
-        weights: of the networks; None: all alike.
+        workers: processes that read images.
 
     Returns:
         what is noted in the folder: thresholds and number of predicted pixels of each class.
@@ -153,7 +197,7 @@ def make_pseudo_labels(models: Sequence[nn.Module], datasets: Sequence[CustomDat
         labels.save()
         if labels.record['least_levels'] is None:
             for dataset, part in zip(datasets, names):
-                _predict_missing(models, dataset, part, labels, device, weights, workers)
+                _predict_missing(networks, dataset, part, labels, device, workers)
             labels.find_thresholds(rule)
         labels.apply_thresholds()
         return labels.record
@@ -165,9 +209,8 @@ def _remove_left_behind(folder: str) -> None:
             os.unlink(entry.path)
 
 
-def _predict_missing(models: Sequence[nn.Module], dataset: CustomDataset, names: Sequence[str],
-                     labels: PseudoLabels, device: torch.device, weights: Sequence[float] | None,
-                     workers: int) -> None:
+def _predict_missing(networks: Ensemble, dataset: CustomDataset, names: Sequence[str],
+                     labels: PseudoLabels, device: torch.device, workers: int) -> None:
     missing = labels.missing
     todo = [k for k, name in enumerate(names) if osp.normpath(name) in missing]
     if not todo:
@@ -180,6 +223,4 @@ def _predict_missing(models: Sequence[nn.Module], dataset: CustomDataset, names:
         bar = tqdm(batches, total=len(names), desc='predictions', unit='img', dynamic_ncols=True)
         for [index], data in bar:
             views = list(zip(data['img'], data['img_metas']))
-            maps = [sum(model.inference(img, metas, True) for img, metas in views) / len(views)
-                    for model in models]
-            labels.write(osp.normpath(names[index]), average_probabilities(maps, weights)[0])
+            labels.write(osp.normpath(names[index]), networks(views)[0])

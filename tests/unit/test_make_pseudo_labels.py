@@ -20,6 +20,7 @@ from mmseg.apis.inference import init_segmentor
 from mmseg.checkpoint.weights import save_checkpoint
 from mmseg.core.evaluation import get_classes
 from mmseg.datasets import build_dataset
+from mmseg.models.segmentors import EncoderDecoder
 from tools import make_pseudo_labels as program
 
 REPO = Path(__file__).resolve().parents[2]
@@ -90,7 +91,13 @@ def pictures(folder: Path, kind: str) -> list[np.ndarray]:
     return [cv2.imread(str(folder / kind / f'{name}.png'), cv2.IMREAD_UNCHANGED) for name in NAMES]
 
 
-def probabilities(run: Path, checkpoint: str, flip: bool = False) -> list[np.ndarray]:
+def enlarged(model, x, metas):
+    prob = torch.softmax(model.decode_head(model.extract_feat(x)), 1)
+    return torch.nn.functional.interpolate(prob, metas[0]['ori_shape'][:2], mode='bilinear')
+
+
+def probabilities(run: Path, checkpoint: str, flip: bool = False, find=EncoderDecoder.inference
+                  ) -> list[np.ndarray]:
     """By hand: (19 H W) of each image."""
     model = init_segmentor(str(run / 'run.json'), str(run / checkpoint), 'cpu')
     norm = Config.fromfile(str(run / 'run.json')).data.test.pipeline[1].transforms[2]
@@ -99,9 +106,10 @@ def probabilities(run: Path, checkpoint: str, flip: bool = False) -> list[np.nda
         img = cv2.imread(str(run.parent / f'data/{TARGET}/{name}_leftImg8bit.png'))[..., ::-1]
         x = torch.from_numpy((img - np.float32(norm.mean)) / np.float32(norm.std)).permute(2, 0, 1)[None]
         with torch.no_grad():
-            views = [model.inference(x, [dict(ori_shape=(*SIZE_HW, 3), flip=False)])]
+            metas = [dict(ori_shape=(*SIZE_HW, 3), flip=False)]
+            views = [find(model, x, metas)]
             if flip:
-                views.append(model.inference(x.flip(3), [dict(ori_shape=(*SIZE_HW, 3), flip=False)]).flip(3))
+                views.append(find(model, x.flip(3), metas).flip(3))
         found.append((sum(views) / len(views))[0].numpy())
     return found
 
@@ -145,9 +153,11 @@ def test_several_networks_are_averaged(call, made, tmp_path):
         assert np.mean(label != prob.argmax(axis=0)) < 1e-3
 
 
-def test_proda_averages_with_the_mirrored_image(call, made, tmp_path):
-    call('--rule', 'proda', '--threshold', '0.1')
-    maps = probabilities(made, 'latest.pth', flip=True)
+@pytest.mark.parametrize('args, find', [([], EncoderDecoder.inference),
+                                        (['--upsample', 'softmax'], enlarged)])
+def test_proda_averages_with_the_mirrored_image(call, made, tmp_path, args, find):
+    call('--rule', 'proda', '--threshold', '0.1', *args)
+    maps = probabilities(made, 'latest.pth', flip=True, find=find)
     for prob, level in zip(maps, pictures(tmp_path / 'out', 'confidence')):
         np.testing.assert_allclose(level / 65535, prob.max(axis=0), atol=1e-5)
 
@@ -227,6 +237,8 @@ def test_a_picture_of_somebody_else_is_not_overwritten(call, tmp_path):
     (['--rule', 'bdl', '--weights', '0.5', '0.5'], '1 networks have the weights [0.5, 0.5]'),
     (['--rule', 'bdl', '--options', 'data.train.target.img_dir=nowhere'], 'nowhere does not exist'),
     (['--rule', 'bdl', '--options', 'model.decode_head.num_classes=7'], 'the network tells 7 classes apart'),
+    (['--rule', 'bdl', '--upsample', 'softmax', '--options', 'model.test_cfg.mode=slide',
+      'model.test_cfg.crop_size=64,64', 'model.test_cfg.stride=32,32'], "with model.test_cfg.mode='whole'"),
     (['--rule', 'proda', '--options', 'data.test.pipeline.1.type=Resize'], 'no MultiScaleFlipAug to change')])
 def test_mistakes_are_told_in_one_line_and_leave_nothing(call, tmp_path, args, told):
     [line] = call(*args, code=1)
