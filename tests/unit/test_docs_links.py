@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCS = sorted((ROOT / 'docs').glob('*.md'))
+DOCS = sorted((ROOT / 'docs').rglob('*.md'))
 SYMBOL = re.compile(r'\[`([\w.]+)`\]\(([^)#\s]+\.py)\)')
 TEST = re.compile(r'`(tests/[\w/]+\.py)::(\w+)`')
 STEPS = 10
