@@ -80,7 +80,7 @@ install_packages() {
 
 fingerprint() {
     # the editable install holds the folder's path
-    { pwd; cat requirements.txt setup.py "$CONSTRAINTS" .ci/setup.sh; } | cksum
+    { pwd; cat requirements.txt pyproject.toml setup.py "$CONSTRAINTS" .ci/setup.sh; } | cksum
 }
 
 if [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(fingerprint)" ] && [ -x "$VENV/bin/python" ]; then

@@ -4,9 +4,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from mmseg import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 SETUP = ROOT / '.ci/setup.sh'
@@ -50,9 +53,30 @@ def test_a_folder_that_is_no_environment_is_left_alone(tmp_path):
 
 
 def test_supported_versions_are_those_of_the_package():
-    """setup.sh, setup.py and the README name the same versions of Python."""
-    low, high = re.search(r"python_requires='>=3\.(\d+),<3\.(\d+)'", (ROOT / 'setup.py').read_text()).groups()
+    """setup.sh, pyproject.toml and the README name the same versions of Python."""
+    project = (ROOT / 'pyproject.toml').read_text()
+    low, high = re.search(r'requires-python = ">=3\.(\d+),<3\.(\d+)"', project).groups()
     named = ', '.join(f'3.{minor}' for minor in range(int(low), int(high) - 1)) + f' or 3.{int(high) - 1}'
     assert f"SUPPORTED='{named}'" in SETUP.read_text()
     assert f'(3, {low}) <= sys.version_info[:2] < (3, {high})' in SETUP.read_text()
     assert named in (ROOT / 'README.md').read_text()
+
+
+@pytest.mark.parametrize('command', ['train', 'test', 'experiments', 'demo'])
+def test_console_commands_run_the_programs_of_their_checkout(tmp_path, command):
+    project = (ROOT / 'pyproject.toml').read_text()
+    [[module, function]] = re.findall(rf'^ebda-{command} = "([\w.]+):(\w+)"$', project, re.MULTILINE)
+    code = f'import {module} as m; m.{function}()'
+    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    done = subprocess.run([sys.executable, '-c', code, '--help'], cwd=tmp_path, env=env, capture_output=True,
+                          text=True, timeout=120)
+    program = dict(train='train.py', test='test.py', experiments='run_experiments.py', demo='image_demo.py')
+    assert done.returncode == 0 and f'usage: {program[command]}' in done.stdout, done.stderr
+
+
+def test_a_command_without_its_checkout_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(commands, 'CHECKOUT', tmp_path)
+    with pytest.raises(SystemExit) as end:
+        commands.train()
+    err = capsys.readouterr().err
+    assert end.value.code == 1 and err.startswith('error: ') and 'pip install -e .' in err
