@@ -15,7 +15,7 @@ import torch
 from mmcv.parallel import DataContainer
 from torch.utils.data import Dataset
 
-from mmseg.datasets.loading.loader import build_dataloader
+from mmseg.datasets.loading.loader import build_dataloader, build_train_loader, worker_deaths_told
 from mmseg.utils import UserError
 
 SECONDS = 10_000  # that a process may take to end, in ms
@@ -31,6 +31,16 @@ class Slow(Dataset):
         while index:
             signal.pause()
         return torch.zeros(1)
+
+
+class Deadly(Dataset):
+    """Whoever takes an item is killed."""
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, index):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Counted(Dataset):
@@ -178,3 +188,10 @@ def test_a_forked_process_leaves_the_workers_of_its_parent_alone(end):
     assert all(worker.is_alive() for worker in workers)
     loader.close()
     assert not any(worker.is_alive() for worker in workers)
+
+
+def test_a_killed_worker_is_told_in_one_line():
+    loader = build_train_loader(Deadly(), 1, 1, seed=0, max_steps=4)
+    with pytest.raises(UserError, match='a process that loads samples died.*workers_per_gpu'), \
+            worker_deaths_told():
+        list(loader)

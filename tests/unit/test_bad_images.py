@@ -1,11 +1,6 @@
-"""Bad images, losses that are no numbers, signals, killed workers and full disks, apart from a training."""
+"""Images that are damaged, claim to be huge or lie outside the data root."""
 from __future__ import annotations
 
-import errno
-import logging
-import math
-import os
-import signal
 import struct
 import zlib
 
@@ -13,35 +8,27 @@ import numpy as np
 import pytest
 import torch
 from mmcv.parallel import DataContainer
-from torch import nn
 from torch.utils.data import Dataset
 
-from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.datasets import CustomDataset
 from mmseg.datasets.loading.image_header import LIMIT_NAME, refuse_huge_image
-from mmseg.datasets.loading.loader import build_train_loader, unwrap_batch, worker_deaths_told
+from mmseg.datasets.loading.loader import build_train_loader, unwrap_batch
 from mmseg.datasets.pipelines.decoding import decode_image
 from mmseg.datasets.preparation.class_stats import LabelIndex
-from mmseg.engine.finite import FirstBadStep, bad_parameter
-from mmseg.engine.stopping import Stopped, StopRequest
-from mmseg.utils import UserError, get_root_logger, one_line_errors
+from mmseg.utils import UserError
 from mmseg.utils.errors import BadFile
-
-# ---- images ----
 
 
 class Pictures(Dataset):
     """Twenty items, each of which draws a number; some are bad."""
 
-    def __init__(self, bad=(), deadly=()):
-        self.bad, self.deadly = bad, deadly
+    def __init__(self, bad=()):
+        self.bad = bad
 
     def __len__(self):
         return 20
 
     def __getitem__(self, index):
-        if index in self.deadly:
-            os.kill(os.getpid(), signal.SIGKILL)
         if index in self.bad:
             raise BadFile(f'cannot decode the image {index}.png')
         return dict(img=DataContainer(torch.tensor([float(index), np.random.rand()]),
@@ -127,116 +114,6 @@ def test_a_list_of_images_names_none_outside_the_data_root(tmp_path, name, insid
     else:
         with pytest.raises(UserError, match=r'list.txt names .* outside of .*data'):
             CustomDataset(**make)
-
-
-# ---- numbers ----
-
-def test_the_first_bad_step_is_remembered_without_being_asked():
-    watch = FirstBadStep()
-    for step, loss in enumerate((0.5, math.inf, 0.25, math.nan)):
-        watch.note(step, {'loss': torch.tensor(loss), 'grad_norm': torch.tensor(math.inf), 'lr': 0.1})
-    assert watch.read() == 1
-    watch = FirstBadStep()
-    watch.note(7, {'loss': torch.tensor(1.0), 'other': -math.inf})
-    assert watch.read() == 7
-
-
-def test_a_bad_weight_or_running_statistic_is_named():
-    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    assert bad_parameter(model) is None
-    model[1].running_var[1] = math.inf
-    assert bad_parameter(model) == '1.running_var'
-
-
-@pytest.mark.parametrize('grad_clip', [None, dict(max_norm=1.0)])
-def test_a_step_without_numbers_is_left_out(grad_clip):
-    weight = nn.Parameter(torch.ones(3))
-    step = OptimizerStep(torch.optim.Adam([weight], 0.1), grad_clip, nonfinite='skip')
-    for factor, skipped in ((1.0, 0.0), (math.nan, 1.0), (2.0, 0.0)):
-        before = weight.detach().clone()
-        step.begin()
-        step.backward((weight * factor).sum())
-        assert step.finish()['skipped'] == skipped
-        assert torch.equal(weight, before) == bool(skipped)
-    assert weight.isfinite().all()
-    with pytest.raises(UserError, match='nonfinite'):
-        OptimizerStep(step.optimizers, nonfinite='sikp')
-
-
-# ---- signals and workers ----
-
-@pytest.mark.parametrize('number, code', [(signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGINT, 130)])
-def test_a_signal_is_a_request(number, code):
-    before = signal.getsignal(number)
-    with StopRequest() as request:
-        assert request.agreed() is None
-        os.kill(os.getpid(), number)
-        assert request.agreed() == number
-        if number == signal.SIGINT:
-            with pytest.raises(KeyboardInterrupt):
-                os.kill(os.getpid(), number)
-    assert signal.getsignal(number) is before
-    assert Stopped(number).code == code
-
-
-def one_of_two(rank: int, folder) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/meeting', rank=rank,
-                                         world_size=2)
-    group = torch.distributed.new_group(backend='gloo')
-    with StopRequest(group) as request:
-        for step in range(6):
-            if (rank, step) == (1, 2):
-                os.kill(os.getpid(), signal.SIGUSR1)
-            if number := request.agreed():
-                (folder / f'rank{rank}').write_text(f'{number} {step}')
-                break
-    torch.distributed.destroy_process_group()
-
-
-def test_processes_end_after_the_same_step(tmp_path):
-    torch.multiprocessing.start_processes(one_of_two, (tmp_path,), nprocs=2, start_method='forkserver')
-    assert [(tmp_path / f'rank{rank}').read_text() for rank in (0, 1)] == [f'{signal.SIGUSR1:d} 3'] * 2
-
-
-def test_a_killed_worker_is_told_in_one_line():
-    loader = build_train_loader(Pictures(deadly=range(20)), 1, 1, seed=0, max_steps=4)
-    with pytest.raises(UserError, match='a process that loads samples died.*workers_per_gpu'), \
-            worker_deaths_told():
-        list(loader)
-
-
-# ---- full disks ----
-
-def test_a_log_on_a_full_disk_is_one_line(capsys, tmp_path):
-    @one_line_errors
-    def program():
-        logger = get_root_logger('/dev/full')
-        try:
-            logger.info('a line')
-        finally:
-            for handler in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
-                logger.removeHandler(handler)
-
-    logging.getLogger('mmseg').handlers.clear()
-    from mmcv.utils import logging as mmcv_logging
-    mmcv_logging.logger_initialized.pop('mmseg', None)
-    with pytest.raises(SystemExit) as end:
-        program()
-    mmcv_logging.logger_initialized.pop('mmseg', None)
-    logging.getLogger('mmseg').handlers.clear()
-    assert end.value.code == 1
-    lines = [line for line in capsys.readouterr().err.splitlines() if ' - mmseg - ' not in line]
-    assert len(lines) == 1 and 'error: cannot write' in lines[0] and 'No space left' in lines[0]
-
-
-def test_other_errors_of_the_system_keep_their_traceback():
-    @one_line_errors
-    def program():
-        raise OSError(errno.EINVAL, 'a mistake of ours')
-
-    with pytest.raises(OSError, match='ours'):
-        program()
 
 
 def test_statistics_name_images_of_the_data_set_alone(tmp_path):

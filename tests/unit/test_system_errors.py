@@ -1,0 +1,40 @@
+"""What the system refuses ends a program in one line; a bug keeps its traceback."""
+from __future__ import annotations
+
+import errno
+import logging
+
+import pytest
+
+from mmseg.utils import get_root_logger, one_line_errors
+
+
+def test_a_log_on_a_full_disk_is_one_line(capsys, tmp_path):
+    @one_line_errors
+    def program():
+        logger = get_root_logger('/dev/full')
+        try:
+            logger.info('a line')
+        finally:
+            for handler in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
+                logger.removeHandler(handler)
+
+    logging.getLogger('mmseg').handlers.clear()
+    from mmcv.utils import logging as mmcv_logging
+    mmcv_logging.logger_initialized.pop('mmseg', None)
+    with pytest.raises(SystemExit) as end:
+        program()
+    mmcv_logging.logger_initialized.pop('mmseg', None)
+    logging.getLogger('mmseg').handlers.clear()
+    assert end.value.code == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if ' - mmseg - ' not in line]
+    assert len(lines) == 1 and 'error: cannot write' in lines[0] and 'No space left' in lines[0]
+
+
+def test_other_errors_of_the_system_keep_their_traceback():
+    @one_line_errors
+    def program():
+        raise OSError(errno.EINVAL, 'a mistake of ours')
+
+    with pytest.raises(OSError, match='ours'):
+        program()
