@@ -204,6 +204,13 @@ def test_reverse_cross_entropy_by_hand():
     assert float(loss) == pytest.approx(0.25 * 4 * np.log(10), rel=1e-6)
 
 
+def test_a_probability_below_its_floor_counts_as_the_floor_without_gradient():
+    x = torch.tensor([40.0, 0.0]).view(1, 2, 1, 1).requires_grad_()
+    loss = build_loss(dict(type='ReverseCrossEntropyLoss'))(x, torch.zeros(1, 1, 1, dtype=torch.long))
+    assert loss.item() == pytest.approx(1e-7 * 4 * np.log(10), rel=1e-2)
+    assert float(torch.autograd.grad(loss, x)[0].abs().max()) < 1e-12
+
+
 def test_log_probabilities_can_be_handed_over():
     x = leaf(400)
     loss = build_loss(LOSSES[2][1])
