@@ -13,7 +13,7 @@ help: ## list the targets
 setup: ## install everything into .venv (Python 3.10, 3.11 or 3.12)
 	@VENV="$(VENV)" sh .ci/setup.sh
 
-demo: setup ## generate data, train source-only, DAFormer and EBDA, print the comparison
+demo: setup ## generate data, train source-only, DAFormer and EBDA, print the comparison, make its report
 	@"$(PYTHON_IN_VENV)" -m demo.run_demo
 
 test: lint ## all tests (TESTS=tests/unit for a part of them)

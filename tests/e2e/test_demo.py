@@ -42,7 +42,7 @@ def run(checkout, monkeypatch, capsys) -> tuple[int, str]:
     return end.value.code, ''.join(capsys.readouterr())
 
 
-def test_the_demo_ends_with_table_and_picture(checkout, monkeypatch, capsys):
+def test_the_demo_ends_with_table_picture_and_report(checkout, monkeypatch, capsys):
     code, shown = run(checkout, monkeypatch, capsys)
     assert code == 0, shown
     row = next(line for line in shown.splitlines() if '| ' in line and 'EBDA' in line)
@@ -51,10 +51,13 @@ def test_the_demo_ends_with_table_and_picture(checkout, monkeypatch, capsys):
     assert 0 <= float(miou) <= 100
     assert cv2.imread(str(checkout / run_demo.PICTURE)).shape == (128, 256, 3)
 
+    page = (checkout / run_demo.REPORT).read_text(encoding='utf-8')
+    assert '<h1>The demo</h1>' in page and f'report: {run_demo.REPORT}' in shown
+
     (checkout / run_demo.PICTURE).unlink()
     code, shown = run(checkout, monkeypatch, capsys)
     assert code == 0
-    assert shown.count('finished earlier') == 4, 'only the picture is made again'
+    assert shown.count('finished earlier') == 5, 'only the picture is made again'
     assert (checkout / run_demo.PICTURE).is_file()
     assert len(list((checkout / run_demo.RUNS).iterdir())) == 1
 

@@ -42,7 +42,7 @@ function setUpClasses() {
       known ? element('td', { class: 'state' }, format(shares[i], 2)) : null, cells(i));
     const means = shown.map((column) => cell(mean(column.values), base && column !== base ? mean(base.values) : undefined));
     holder.replaceChildren(element('table', null, element('thead', null, element('tr', null, heading('name', 'Class'),
-      known ? heading('share', 'Pixels (%)') : null, shown.map((column) => heading(column.key, dot(column.colour), column.label)))),
+      known ? heading('share', 'Pixels (%)') : null, shown.map((column) => heading(column.key, dot(column.colour), breakable(column.label))))),
     element('tbody', null, order.map(row), element('tr', { class: 'mean' }, element('td', null, 'mean'),
       known ? element('td', null, '') : null, means))));
   }

@@ -29,6 +29,7 @@ function shownRuns() { return RUNS.filter(isShown); }
 function shownMethods() { return METHODS.filter((method) => RUNS.some((run) => run.method === method && isShown(run))); }
 function runsOf(method) { return RUNS.filter((run) => run.method === method); }
 function labelOf(method) { return runsOf(method)[0].method_label; }
+function breakable(name) { return name.replaceAll('_', '_\u200b'); }
 function dot(colour) { return element('span', { class: 'dot', style: `background:${colour}` }); }
 function body(id) { return document.querySelector(`#${id} .body`); }
 function format(value, digits) { return value === null || value === undefined ? '–' : value.toFixed(digits); }
