@@ -18,6 +18,7 @@ import argparse
 import ast
 import inspect
 import json
+import shlex
 import signal
 import sys
 import traceback
@@ -144,6 +145,15 @@ def group_of(args: argparse.Namespace) -> Path:
     return args.work_dirs / (f'{args.machine}-basic' if args.exp is None else f'{args.machine}-exp{args.exp}')
 
 
+def report_of(args: argparse.Namespace) -> str | None:
+    """The arguments of tools.report for a table; None for a single run."""
+    if args.exp is None:
+        return None
+    table = ['--exp', str(args.exp)]
+    elsewhere = [] if args.work_dirs == Path('work_dirs') else ['--work-dirs', str(args.work_dirs)]
+    return shlex.join(table + elsewhere)
+
+
 def changed(cfg: dict, args: argparse.Namespace) -> dict:
     """``cfg`` with the command line's options and data folders."""
     for mapping in args.data_root:
@@ -236,8 +246,8 @@ def _trained(run: Run, config: Path) -> int | None:
     return inspect.unwrap(program.main)(argv)
 
 
-def launch(runs: list[Run], jobs: int | None) -> int:
-    """Train all that have to be trained; returns the exit code."""
+def launch(runs: list[Run], jobs: int | None, report: str | None = None) -> int:
+    """Train all that have to be trained; returns the exit code. ``report``: arguments of tools.report."""
     number = {run.work_dir: f'[{i}/{len(runs)}] {run.cfg["name"]}' for i, run in enumerate(runs, 1)}
     waiting = [run for run in runs if run.state in (NEW, BEGUN)]
     report_others(runs)
@@ -258,7 +268,7 @@ def launch(runs: list[Run], jobs: int | None) -> int:
     finished = [run.work_dir for run in runs if run.work_dir not in unfinished]
     if len(runs) > 1 and finished:  # a single run has told it itself
         from mmseg.report.closing import closing_lines  # as above: --list and --dry-run do without
-        print('\n'.join(closing_lines(finished)))
+        print('\n'.join(closing_lines(finished, report)))
     for run, failure in failed:
         forget_failed_start(run)
         sys.stderr.write(f'error: {run.work_dir}: {failure.reason}\n')
@@ -296,7 +306,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.dry_run:
         print_plan(runs)
         return 0
-    return submit_all(runs, args) if args.machine == 'slurm' else launch(runs, args.jobs)
+    return submit_all(runs, args) if args.machine == 'slurm' else launch(runs, args.jobs, report_of(args))
 
 
 if __name__ == '__main__':

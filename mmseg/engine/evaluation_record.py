@@ -3,8 +3,8 @@ and after the last one a few predictions with their entropies."""
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
 import resource
 import sys
 from collections.abc import Mapping
@@ -23,6 +23,7 @@ from mmseg.datasets.loading.size_groups import build_test_loader, sized_batches
 from mmseg.models.losses import pixel_entropy
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.uda import UDADecorator
+from mmseg.utils import UserError
 from mmseg.utils.files import write_image, write_json
 
 from .evaluation import TestOutcome, evaluating, unwrapped
@@ -102,19 +103,28 @@ def _keep_image(
     found = ConfusionMatrix(len(dataset.CLASSES), dataset.ignore_index).update(prediction, truth)
     scores = found.metrics('mIoU')
     stem = f'{index:05d}'
-    write_image(folder / f'{stem}_image.jpg', reduced(read_image(meta['filename']), cv2.INTER_AREA))
+    image = _photo(meta)
+    if image is not None:
+        write_image(folder / f'{stem}_image.jpg', reduced(image, cv2.INTER_AREA))
     for what, values in (('truth', truth), ('prediction', prediction)):
         write_image(folder / f'{stem}_{what}.png', reduced(values.astype(np.uint8), cv2.INTER_NEAREST))
     grey = np.clip(255 * entropy / math.log(logits.shape[1]), 0, 255).round().astype(np.uint8)
     write_image(folder / f'{stem}_entropy.jpg', reduced(grey, cv2.INTER_AREA))
     return {
         'index': index,
-        'name': os.path.basename(meta['ori_filename']),
+        'name': meta['ori_filename'],
         'stem': stem,
         'mIoU': mean_over(scores['IoU']),
         'aAcc': float(scores['aAcc']),
         'entropy': float(entropy.mean()),
     }
+
+
+def _photo(meta: Mapping[str, Any]) -> np.ndarray | None:
+    """None for what is no picture to look at, such as a file of other bands than three."""
+    with contextlib.suppress(UserError):
+        return read_image(meta['filename'])
+    return None
 
 
 def reduced(picture: np.ndarray, interpolation: int) -> np.ndarray:

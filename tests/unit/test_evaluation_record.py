@@ -14,6 +14,7 @@ from mmseg.datasets import build_dataset
 from mmseg.engine import evaluation_record
 from mmseg.engine.evaluation_record import keep_images
 from mmseg.models import build_segmentor
+from mmseg.utils import UserError
 
 
 @pytest.fixture(scope='module')
@@ -63,6 +64,15 @@ def test_large_pictures_are_reduced_and_class_ids_stay_ids(data, network, tmp_pa
         assert cv2.imread(str(tmp_path / f'00000_{what}')).shape == (16, 32, 3)
     truth = cv2.imread(str(tmp_path / '00000_truth.png'), cv2.IMREAD_GRAYSCALE)
     assert set(np.unique(truth)) <= set(np.unique(data.get_gt_seg_map(0)))
+
+
+def test_what_is_no_picture_to_look_at_is_left_out(data, network, tmp_path, monkeypatch):
+    def unreadable(path):
+        raise UserError('five bands')
+
+    monkeypatch.setattr(evaluation_record, 'read_image', unreadable)
+    keep_images(tmp_path, network, data, 'cpu', count=1)
+    assert sorted(path.suffix for path in tmp_path.glob('00000_*')) == ['.jpg', '.png', '.png']
 
 
 def test_a_network_without_probabilities_keeps_none(tmp_path):

@@ -7,6 +7,7 @@ import statistics
 
 import numpy as np
 import pytest
+import tiny_run
 from report_runs import CLASSES, IMAGES, STEPS, leave_run
 
 from mmseg.report.closing import closing_lines
@@ -281,3 +282,19 @@ def test_scores_in_another_folder_are_found_by_their_checkpoint(tmp_path):
     )
     found = [bool(read_record(folder, tmp_path / 'scores').evaluation) for folder in (ours, other)]
     assert found == [True, False]
+
+
+def test_predictions_are_made_where_none_were_kept(tmp_path, capsys):
+    folder = tiny_run.make_run(tmp_path)
+    cfg = tiny_run.config(tmp_path / 'data')
+    cfg.data.val = cfg.data.test
+    cfg.dump(str(folder / 'run.json'))
+    for _ in range(2):
+        assert call(capsys, folder, '--predict', '--device', 'cpu', '--out', tmp_path / 'r.html')[0] == 0
+    content = images_panel([read_record(folder)], PLENTY).content
+    assert [image['name'] for image in content['images']] and len(content['images']) == len(tiny_run.NAMES)
+    assert [entry['name'] for entry in content['legend']][:2] == ['road', 'sidewalk']
+    (folder / 'latest.pth').write_bytes(b'no checkpoint')
+    (folder / 'evaluation' / 'images.json').unlink()
+    assert call(capsys, folder, '--predict', '--device', 'cpu', '--out', tmp_path / 'r.html')[0] == 0
+    assert '--predict: ' in (tmp_path / 'r.html').read_text()

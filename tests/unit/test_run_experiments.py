@@ -95,6 +95,10 @@ def test_failed_run_is_reported_and_the_others_go_on(run, trained):
     code, out, err = run('--exp', 22)
     assert code == 1 and len(trained.calls) == 6
     assert f'[6/6] {names[5]}' in out and '4 of 6 runs finished' in out
+    score, time, result = out.splitlines()[-3:]
+    assert score.startswith('score:  mIoU ') and score.count('not evaluated') == 2
+    assert time == 'time:   0:00:00 for 4 runs'
+    assert 'report: python -m tools.report --exp 22 --work-dirs ' in result
     errors = [line for line in err.splitlines() if line.startswith('error: ')]
     assert len(errors) == 2
     assert names[1] in errors[0] and errors[0].endswith(': no such data')
