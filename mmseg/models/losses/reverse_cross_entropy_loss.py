@@ -35,7 +35,7 @@ class ReverseCrossEntropyLoss(nn.Module):
         """Unweighted loss of logits (B C H W) and class ids (B H W), int64; 0 if every pixel is ignored."""
         valid = label != ignore_index
         prob = torch.softmax(logits.float(), dim=1).clamp(min=SMALLEST_PROBABILITY)
-        hit = prob.gather(1, (label * valid).unsqueeze(1)).squeeze(1)
-        # ln y is 0 at the label and ln 1e-4 elsewhere
-        loss = -math.log(SMALLEST_LABEL) * (prob.sum(dim=1) - hit)
+        # ln y is 0 at the label and ln 1e-4 elsewhere; the others are summed alone, as they may be tiny
+        others = prob.scatter(1, (label * valid).unsqueeze(1), 0)
+        loss = -math.log(SMALLEST_LABEL) * others.sum(dim=1)
         return (loss * valid).sum() / valid.sum().clamp(min=1)
