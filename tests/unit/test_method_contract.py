@@ -34,6 +34,10 @@ METHODS = {
     'source': (None, SGD),
     'DACS': (dict(type='DACS', blur=False, color_jitter_probability=1.0), SGD),
     'EBDA': (dict(type='DACS', entropy_balance=BALANCE, blur=True, **FEATURES), ADAM),
+    'MinEnt': (dict(type='MinEnt'), SGD),
+    'ADVENT': (dict(type='ADVENT'), TWO),
+    'BDL': (dict(type='BDL'), TWO),
+    'FDA': (dict(type='FDA', beta=0.1), SGD),
     'toy': (dict(type='ToyAdversarial'), TWO),
 }
 every_method = pytest.mark.parametrize('name', METHODS)

@@ -1,4 +1,7 @@
+from .advent import ADVENT, MinEnt
+from .bdl import BDL
 from .dacs import DACS
+from .fda import FDA
 from .uda_decorator import UDADecorator
 
-__all__ = ['DACS', 'UDADecorator']
+__all__ = ['ADVENT', 'BDL', 'DACS', 'FDA', 'MinEnt', 'UDADecorator']
