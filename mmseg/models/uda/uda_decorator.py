@@ -18,6 +18,10 @@ class UDADecorator(Method):
         self.num_classes = self.model.num_classes
         self.train_cfg, self.test_cfg = self.model.train_cfg, self.model.test_cfg
 
+    def init_weights(self) -> None:
+        """Load the pretrained encoder into the student."""
+        self.model.init_weights()
+
     def get_model(self) -> nn.Module:
         """The student."""
         return self.model
