@@ -43,6 +43,7 @@ from mmseg.utils.config_trust import PROJECT, warn_of_code
 from mmseg.utils.distributed import LAUNCHERS, world
 from mmseg.utils.files import unused_path, write_bytes, write_json
 from mmseg.utils.peers import joined
+from mmseg.utils.registry import check_keys
 
 if TYPE_CHECKING:
     from mmseg.utils.config import Config
@@ -135,9 +136,7 @@ def eval_options(args: argparse.Namespace) -> dict[str, Any]:
         UserError: an option that does not exist.
     """
     options = dict(args.eval_options)
-    for key in options:
-        if key not in EVAL_OPTIONS:
-            raise UserError(f"unknown --eval-options key '{key}': known are {', '.join(EVAL_OPTIONS)}")
+    check_keys(options, EVAL_OPTIONS, '--eval-options')
     folder = options.get('imgfile_prefix', os.path.join(result_dir(args), 'format_results'))
     return {'format_dir': str(folder), 'to_label_id': bool(options.get('to_label_id', True))}
 

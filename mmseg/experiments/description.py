@@ -18,6 +18,7 @@ from typing import Any
 
 from mmseg.utils.config import Config
 from mmseg.utils.errors import UserError, did_you_mean
+from mmseg.utils.registry import check_keys
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / 'configs'
 N_GPUS = 1
@@ -273,9 +274,7 @@ class Experiment:
 
 def describe(**settings: Any) -> Experiment:
     """An ``Experiment``; an unknown field is an error that names the nearest one."""
-    known = [f.name for f in fields(Experiment)]
-    for key in settings:
-        _check(key, known, 'field of an experiment')
+    check_keys(settings, [f.name for f in fields(Experiment)], 'an experiment')
     return Experiment(**settings)
 
 

@@ -194,7 +194,7 @@ def test_unknown_table_lists_the_ids():
 
 
 @pytest.mark.parametrize('settings, message', [
-    (dict(bach_size=3), "field of an experiment 'bach_size': did you mean 'batch_size'"),
+    (dict(bach_size=3), "unknown key 'bach_size' in an experiment: did you mean 'batch_size'"),
     (dict(architecture='daformer_sepasp'), "did you mean 'daformer_sepaspp'"),
     (dict(architecture='dlv2red', backbone='mitb5'), "unknown backbone of 'dlv2red' 'mitb5'"),
     (dict(source='acdc'), 'unknown pair of domains'),

@@ -135,7 +135,7 @@ def test_nothing_is_written_among_the_data(call, run_dir):
     (['--submission', 'darkzurich', '--invalid-below', '1.5'], '1.5 is no probability'),
     (['--out', 'x.txt'], 'must end in .pkl'),
     (['--out', 'used.pkl'], "'used.pkl' exists already"),
-    (['--format-only', '--eval-options', 'prefix=x'], "unknown --eval-options key 'prefix'"),
+    (['--format-only', '--eval-options', 'prefix=x'], "unknown key 'prefix' in --eval-options"),
     (['--options', 'novalue'], 'key=value'),
     (['--device', 'cuda:99'], 'is not available'),
     (['--options', 'model.decode_head.channels=8'], 'does not fit EncoderDecoder'),
