@@ -1,7 +1,7 @@
 """What a training run of the lineage consists of, and how it is written as a config.
 
 An experiment is a frozen dataclass. What an architecture, a backbone, a UDA method or a pair of
-domains stands for is looked up by its exact name in the tables below; an unknown name or field is
+domains stands for is looked up by its exact name in the tables of parts.py; an unknown name or field is
 an error. The tables of the papers are in experiments.py at the top of the repository.
 
 A config is base files, what the experiment changes in them, and names. The settings of methods and domains
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,136 +20,10 @@ from mmseg.utils.config import Config
 from mmseg.utils.errors import UserError, did_you_mean
 from mmseg.utils.registry import check_keys
 
+from .parts import ARCHITECTURES, BACKBONES, DOMAINS, METHODS, OPTIMIZERS, SCHEDULES, Domains, Method
+
 CONFIG_DIR = Path(__file__).resolve().parents[2] / 'configs'
 N_GPUS = 1
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A decoder: the file under _base_/models for each backbone that it goes with."""
-
-    files: dict[str, str]
-    decode_head: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Backbone:
-    cfg: dict[str, Any]
-    pretrained: str | None
-    is_transformer: bool = False
-    """Weight decay then spares norms and position embeddings."""
-
-
-@dataclass(frozen=True)
-class Domains:
-    """A pair of domains: files under _base_/datasets."""
-
-    name: str
-    uda: str
-    source_only: str | None = None
-    target_only: str | None = None
-
-
-@dataclass(frozen=True)
-class Method:
-    """How to train: the field of Domains naming the data, and the files under _base_/uda without and with the
-    entropy balance."""
-
-    data: str
-    file: str | None = None
-    balanced: str | None = None
-
-
-def _resnet_like(file: str) -> dict[str, str]:
-    return dict.fromkeys(('r50v1c', 'r101v1c', 'x50-32', 'x101-32', 's50', 's101', 's200'), file)
-
-
-def _daformer(name: str) -> Architecture:
-    return Architecture({'mitb5': f'{name}_mitb5.py'})
-
-
-def _resnest(depth: int, stem_channels: int) -> Backbone:
-    return Backbone(dict(type='ResNeSt', depth=depth, stem_channels=stem_channels, radix=2,
-                         reduction_factor=4, avg_down_stride=True), f'open-mmlab://resnest{depth}')
-
-
-def _resnext(depth: int) -> Backbone:
-    return Backbone(dict(type='ResNeXt', depth=depth, groups=32, base_width=4),
-                    f'open-mmlab://resnext{depth}_32x4d')
-
-
-def _mit(size: int) -> Backbone:
-    return Backbone(dict(type=f'mit_b{size}'), f'pretrained/mit_b{size}.pth', is_transformer=True)
-
-
-NO_NORM = dict(norm_cfg=None)  # the "nodbn" of the names: no batch norm in the decoder
-ARCHITECTURES = {
-    'dlv2red': Architecture(_resnet_like('deeplabv2red_r50-d8.py')),
-    'dlv3p_nodbn': Architecture(_resnet_like('deeplabv3plus_r50-d8.py'), NO_NORM),
-    'da_nodbn': Architecture(_resnet_like('danet_r50-d8.py'), NO_NORM),
-    'isa_nodbn': Architecture(_resnet_like('isanet_r50-d8.py'), NO_NORM),
-    'sfa_dlv3p_nodbn': Architecture({'mitb5-del': 'sfa_deeplabv3plus_mitb5.py'}, NO_NORM),
-    'segformer': Architecture({
-        'mitb3': 'segformer_b5.py', 'mitb4': 'segformer_b5.py', 'mitb5': 'segformer_b5.py',
-        'r101v1c': 'segformer_r101.py'}),
-    'upernet': Architecture({'mitb5': 'upernet_mit.py'}),
-    'upernet_ch256': Architecture({'mitb5': 'upernet_ch256_mit.py'}),
-    'daformer_conv1': _daformer('daformer_conv1'),
-    'daformer_isa': _daformer('daformer_isa'),
-    'daformer_aspp': _daformer('daformer_aspp'),
-    'daformer_sepaspp': _daformer('daformer_sepaspp'),
-    'daformer_sepaspp_bottleneck': _daformer('daformer_sepaspp_bottleneck'),
-    'daformer_sepaspp_128': Architecture({'efficientnet_lite0': 'daformer_sepaspp_effnetlite0.py'}),
-    'daformer_sepaspp_narrow': Architecture({'mitb0': 'daformer_sepaspp_mitb0_narrow.py'}),
-}
-BACKBONES = {
-    'r50v1c': Backbone(dict(depth=50), 'open-mmlab://resnet50_v1c'),
-    'r101v1c': Backbone(dict(depth=101), 'open-mmlab://resnet101_v1c'),
-    'x50-32': _resnext(50),
-    'x101-32': _resnext(101),
-    's50': _resnest(50, 64),
-    's101': _resnest(101, 128),
-    's200': _resnest(200, 128),
-    'mitb0': Backbone(dict(type='mit_b0'), None, is_transformer=True),
-    'mitb3': _mit(3),
-    'mitb4': _mit(4),
-    'mitb5': _mit(5),
-    'mitb5-del': _mit(5),
-    'efficientnet_lite0': Backbone({}, 'package:efficientnet_lite0'),
-}
-DOMAINS = {
-    ('gta', 'cityscapes'): Domains(
-        'gta2cs', 'uda_gta_to_cityscapes_512x512.py', 'gta_to_cityscapes_512x512.py',
-        'cityscapes_half_512x512.py'),
-    ('synthia', 'cityscapes'): Domains(
-        'syn2cs', 'uda_synthia_to_cityscapes_512x512.py', 'synthia_to_cityscapes_512x512.py',
-        'cityscapes_half_512x512.py'),
-    ('cityscapes', 'acdc'): Domains(
-        'cs2acdc', 'uda_cityscapes_to_acdc_512x512.py', 'cityscapes_to_acdc_512x512.py',
-        'acdc_half_512x512.py'),
-    ('cityscapes', 'darkzurich'): Domains(
-        'cs2dzur', 'uda_cityscapes_to_darkzurich_512x512.py',
-        'cityscapes_to_darkzurich_512x512.py'),
-    ('clear_streets', 'adverse_streets'): Domains(
-        'streets', 'uda_streets_256x128.py', 'streets_source_256x128.py',
-        'streets_target_256x128.py'),
-    ('camvid_day', 'camvid_dusk'): Domains(
-        'camvid', 'uda_camvid_day_to_dusk_256x256.py', 'camvid_day_256x256.py',
-        'camvid_dusk_256x256.py'),
-}
-METHODS = {
-    'source-only': Method('source_only'),
-    'target-only': Method('target_only'),
-    'dacs': Method('uda', 'dacs.py'),
-    'dacs_fd': Method('uda', 'dacs_fd.py'),
-    'dacs_fdthings': Method('uda', 'dacs_fdthings.py'),
-    'dacs_fd_camvid': Method('uda', 'dacs_fd_camvid.py', 'ebda_camvid.py'),
-    'dacs_toy': Method('uda', 'dacs_toy.py', 'ebda_toy.py'),
-    'dacs_a999': Method('uda', 'dacs_a999.py', 'ebda_nofd.py'),
-    'dacs_a999_fdthings': Method('uda', 'dacs_a999_fdthings.py', 'ebda.py'),
-}
-OPTIMIZERS = {'adamw': 'adamw.py', 'sgd': 'sgd.py'}
-SCHEDULES = {'poly10': 'poly10.py', 'poly10warm': 'poly10warm.py'}
 
 
 def _check(value: Any, known: Iterable, what: str) -> None:
@@ -183,8 +57,9 @@ class Experiment:
     architecture: str = 'daformer_sepaspp'
     backbone: str = 'mitb5'
     optimizer: str = 'adamw'
-    lr: float = 6e-5
-    head_lr_mult: float = 10.0
+    lr: float | None = None
+    """None: that of the optimiser's file, as for ``head_lr_mult``."""
+    head_lr_mult: float | None = None
     schedule: str = 'poly10warm'
     warmup_iters: int | None = None
     iterations: int = 40000
@@ -247,8 +122,24 @@ class Experiment:
         return f'eb{h}x{balance["loss_weight"]}'
 
     @property
+    def optimizer_file(self) -> str:
+        transformer, other = OPTIMIZERS[self.optimizer]
+        return f'schedules/{transformer if BACKBONES[self.backbone].is_transformer else other}'
+
+    @property
     def data_file(self) -> str:
         return f'datasets/{getattr(self.domains, self.method.data)}'
+
+    def of_domains(self, name: str) -> Any:
+        """A setting of the domains' file.
+
+        Raises:
+            UserError: it has none of this name.
+        """
+        settings = base_settings(self.data_file)
+        if name not in settings:
+            raise UserError(f"experiment: {self.data_file} has no '{name}', which these settings need")
+        return settings[name]
 
     @property
     def uda_file(self) -> str:
@@ -262,7 +153,7 @@ class Experiment:
     def sampling(self) -> dict:
         """Rare class sampling: the domains' and the method's settings, and what this experiment changes."""
         method = self.uda_settings
-        return dict(min_pixels=base_settings(self.data_file)['_min_pixels'], class_temp=method['_class_temp'],
+        return dict(min_pixels=self.of_domains('_min_pixels'), class_temp=method['_class_temp'],
                     min_crop_ratio=method['_min_crop_ratio']) | self.rare_class_sampling
 
     @property
@@ -306,7 +197,7 @@ def _base_files(exp: Experiment) -> list[str]:
     names = ['default_runtime.py',
              f'models/{ARCHITECTURES[exp.architecture].files[exp.backbone]}',
              exp.data_file,
-             f'schedules/{OPTIMIZERS[exp.optimizer]}',
+             exp.optimizer_file,
              f'schedules/{SCHEDULES[exp.schedule]}']
     if exp.adapts:
         names.append(exp.uda_file)
@@ -324,10 +215,13 @@ def _model(exp: Experiment) -> dict:
 
 
 def _optimizer(exp: Experiment) -> dict:
-    keys = dict(head=dict(lr_mult=exp.head_lr_mult))
-    if BACKBONES[exp.backbone].is_transformer:
-        keys.update(pos_block=dict(decay_mult=0.0), norm=dict(decay_mult=0.0))
-    return dict(lr=exp.lr, paramwise_cfg=dict(custom_keys=keys))
+    """What differs from the optimiser's file."""
+    changes: dict[str, Any] = {}
+    if exp.lr is not None:
+        changes['lr'] = exp.lr
+    if exp.head_lr_mult is not None:
+        changes['paramwise_cfg'] = dict(custom_keys=dict(head=dict(lr_mult=exp.head_lr_mult)))
+    return changes
 
 
 def _checkpoints(exp: Experiment) -> dict:
@@ -349,7 +243,7 @@ def _adaptation(exp: Experiment, train: dict) -> dict:
     if exp.rare_class_sampling is not None:
         train['rare_class_sampling'] = exp.sampling
     if exp.crop_pseudo_labels:
-        rows = base_settings(exp.data_file)['_ignored_rows']
+        rows = exp.of_domains('_ignored_rows')
         uda.update(pseudo_weight_ignore_top=rows['top'], pseudo_weight_ignore_bottom=rows['bottom'])
     if exp.entropy_balance:
         uda['entropy_balance'] = {key: {**value, '_delete_': True} if isinstance(value, dict) else value
@@ -358,6 +252,10 @@ def _adaptation(exp: Experiment, train: dict) -> dict:
 
 
 def _names(exp: Experiment, table: int) -> dict:
+    optimizer = base_settings(exp.optimizer_file)['optimizer']
+    lr = optimizer['lr'] if exp.lr is None else exp.lr
+    head = optimizer.get('paramwise_cfg', {}).get('custom_keys', {}).get('head', dict(lr_mult=1.0))
+    head_lr_mult = head['lr_mult'] if exp.head_lr_mult is None else exp.head_lr_mult
     budget = f'{N_GPUS}x{exp.batch_size}_{exp.iterations // 1000}k'
     return dict(
         name=exp.name,
@@ -367,4 +265,4 @@ def _names(exp: Experiment, table: int) -> dict:
         name_encoder=exp.backbone,
         name_decoder=exp.architecture,
         name_uda=exp.uda_name,
-        name_opt=f'{exp.optimizer}_{exp.lr}_pm{exp.head_lr_mult != 1}_{exp.schedule}_{budget}')
+        name_opt=f'{exp.optimizer}_{lr}_pm{head_lr_mult != 1}_{exp.schedule}_{budget}')

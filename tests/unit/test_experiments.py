@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from experiments import CONFIG_DIR, generate_experiment_cfgs, list_experiments, resolve
-from mmseg.experiments.description import DOMAINS, describe, render
+from mmseg.experiments.description import describe, render
+from mmseg.experiments.parts import DOMAINS
 from mmseg.utils import UserError
 
 NAMES = json.loads((Path(__file__).parents[1] / 'data' / 'experiment_names.json').read_text())
@@ -48,7 +49,7 @@ def test_budget_and_optimizer_of_the_lineage():
 
 
 def test_resnet_decays_its_norms():
-    assert by_name(1, 'gta2cs_dacs_dlv2red')['optimizer']['paramwise_cfg']['custom_keys'] == dict(
+    assert resolve(by_name(1, 'gta2cs_dacs_dlv2red'))['optimizer']['paramwise_cfg']['custom_keys'] == dict(
         head=dict(lr_mult=10.0))
 
 
@@ -215,10 +216,26 @@ def test_settings_of_a_method_stand_in_one_file(request):
     files = [*(root / 'configs').rglob('*.py'), *(root / 'mmseg/experiments').rglob('*.py'),
              root / 'experiments.py']
     for words in (['EntropyBalanceLoss', '='], ['min_crop_ratio', '0.5'], ['bottom', '120'],
-                  ['pseudo_threshold', '0.968'], ['class_temp', '0.01']):
+                  ['pseudo_threshold', '0.968'], ['class_temp', '0.01'], ['lr', '6e-0']):
         lines = [(path.name, line) for path in files for line in path.read_text().splitlines()
                  if all(word in line for word in words) and not line.lstrip().startswith('#')]
         assert len(lines) == 1, lines
+
+
+def test_a_domain_without_ignored_rows_is_told():
+    streets = describe(source='clear_streets', target='adverse_streets', uda='dacs_toy',
+                       crop_pseudo_labels=True)
+    with pytest.raises(UserError, match="uda_streets_256x128.py has no '_ignored_rows'"):
+        render(streets, 1)
+
+
+def test_settings_are_laid_over_the_base_files():
+    row = resolve(render(describe(lr=1e-3, uda='dacs', rare_class_sampling=dict(min_crop_ratio=0.25)), 1))
+    assert row['optimizer']['lr'] == 1e-3
+    assert row['optimizer']['paramwise_cfg']['custom_keys']['head'] == dict(lr_mult=10.0)
+    assert row['data']['train']['rare_class_sampling'] == dict(
+        min_pixels=3000, class_temp=0.01, min_crop_ratio=0.25)
+    assert row['name_opt'] == 'adamw_0.001_pmTrue_poly10warm_1x2_40k'
 
 
 def test_start_of_a_run_can_be_given():

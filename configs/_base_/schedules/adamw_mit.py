@@ -1,8 +1,5 @@
-# AdamW as every Mix Transformer of DAFormer and EBDA is trained with it.
-_base_ = ['adamw.py']
+# The same for Mix Transformers, whose norms and positions do not decay.
+_base_ = ['adamw_cnn.py']
 
 optimizer = dict(
-    lr=6e-05,
-    paramwise_cfg=dict(
-        custom_keys=dict(
-            head=dict(lr_mult=10.0), pos_block=dict(decay_mult=0.0), norm=dict(decay_mult=0.0))))
+    paramwise_cfg=dict(custom_keys=dict(pos_block=dict(decay_mult=0.0), norm=dict(decay_mult=0.0))))
