@@ -82,8 +82,8 @@ class PseudoLabels:
 
     @property
     def missing(self) -> set[str]:
-        """The pictures that are still to be made. A label is written after its confidence."""
-        return {name for name in self.names if not osp.isfile(self._paths(name)[0])}
+        """The pictures that are still to be made."""
+        return {name for name in self.names if not all(map(osp.isfile, self._paths(name)))}
 
     def write(self, name: str, prob: Tensor) -> None:
         """Write the prediction of an image, probabilities (C H W)."""

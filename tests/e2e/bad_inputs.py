@@ -51,6 +51,7 @@ CONFIG_PROGRAMS = {
     'tools.check_dataset': 'CONFIG', 'tools.get_param_count': 'CONFIG',
     'tools.export_onnx': 'CONFIG {weights} out.onnx', 'run_experiments': '--config CONFIG',
     'demo.image_demo': '{image} CONFIG {weights}',
+    'tools.make_pseudo_labels': 'CONFIG {weights} --rule bdl --out out',
 }
 BAD_CONFIGS = [
     ('gone.py', 'does not exist'), ('{empty}', '{empty}'), ('{at}/bad.json', 'bad.json'),

@@ -231,6 +231,27 @@ def test_a_picture_of_somebody_else_is_not_overwritten(call, tmp_path):
     assert str(picture) in line and 'was there before' in line
 
 
+@pytest.mark.parametrize('kind, content, told', [
+    ('confidence', b'half a file', 'confidence/bonn/bonn_000000.png is damaged: remove it and'),
+    ('labels', b'half a file', 'labels/bonn/bonn_000000.png'), ('confidence', None, None)])
+def test_files_that_were_damaged_since_are_told_and_missing_ones_made(call, tmp_path, kind, content, told):
+    """Of a run that was cut off when it had predicted all."""
+    rule = ('--rule', 'threshold', '--threshold', '0')
+    call(*rule)
+    before = files(tmp_path / 'out')
+    path = tmp_path / 'out/pseudo_labels.json'
+    path.write_text(json.dumps({**json.loads(path.read_text()), 'complete': False, 'least_levels': None}))
+    picture = tmp_path / 'out' / kind / 'bonn/bonn_000000.png'
+    if content is None:
+        picture.unlink()
+        call(*rule)
+        assert files(tmp_path / 'out') == before
+        return
+    picture.write_bytes(picture.read_bytes()[:120] + content)
+    [line] = call(*rule, code=1)
+    assert told in line
+
+
 @pytest.mark.parametrize('args, told', [
     (['--rule', 'threshold'], "the rule 'threshold' needs a threshold"),
     (['--rule', 'fda', '--threshold', '0.9'], "the rule 'fda' finds its thresholds itself"),

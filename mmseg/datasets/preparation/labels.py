@@ -256,7 +256,7 @@ def convert_all(tasks: Sequence[Task], root: str, out_dir: str | None,
         The tasks that are left out because label and image differ in size, each with the reason.
 
     Raises:
-        UserError: as :func:`convert_label` does, or another converter is at work.
+        UserError: as :func:`convert_label` does, or another program is at work.
     """
     out_dir = out_dir or root
     with working_in(root, out_dir):
@@ -288,7 +288,7 @@ def working_in(*folders: str) -> Iterator[None]:
     """Alone at work in folders: what a killed run left half-written there is removed first.
 
     Raises:
-        UserError: another converter is at work there.
+        UserError: another program is at work there.
     """
     with contextlib.ExitStack() as stack:
         for folder in dict.fromkeys(map(osp.realpath, folders)):
@@ -311,5 +311,5 @@ def _lock(handle: int, folder: str) -> None:
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > end:
-                raise UserError(f'another converter is at work in {folder}: wait for its end') from None
+                raise UserError(f'another program is at work in {folder}: wait for its end') from None
             time.sleep(0.1)
