@@ -14,7 +14,7 @@ from mmseg.utils import ConfigError, build_from_cfg
 from mmseg.utils.ranges import check_range
 from mmseg.utils.registry import accepted_keys, check_keys, find_type
 
-from .hooks import CheckpointHook
+from .hooks import CheckpointHook, StoppedPolyLrUpdaterHook
 from .hooks.eval_hook import EvalHook
 from .precision import amp_settings, compile_settings
 
@@ -40,8 +40,11 @@ def check_settings(cfg: Mapping) -> None:
     check_keys(cfg['data'], DATA_KEYS, 'data')
     if cfg['data'].get('bad_image', 'stop') not in BAD_IMAGE:
         raise ConfigError(f"data.bad_image is {cfg['data']['bad_image']!r}, expected 'stop' or 'skip'")
-    check_runner(cfg.get('runner', dict(max_iters=1)))
-    build_lr_hook(cfg['lr_config'])
+    runner = cfg.get('runner', dict(max_iters=1))
+    check_runner(runner)
+    schedule = build_lr_hook(cfg['lr_config'])
+    if isinstance(schedule, StoppedPolyLrUpdaterHook):
+        schedule.check_length(runner['max_iters'])
     build_logger_hooks(cfg.get('log_config') or {})
     if cfg.get('checkpoint_config') is not None:
         build_from_cfg({**cfg['checkpoint_config'], 'type': CheckpointHook}, HOOKS)

@@ -7,7 +7,7 @@ import golden
 import numpy as np
 import pytest
 
-from mmseg.engine.settings import build_lr_hook
+from mmseg.engine.settings import build_lr_hook, check_settings
 from mmseg.utils import ConfigError
 
 STEPS = {'advent': [0, 1, 1000, 60000, 119999], 'dacs': [0, 1, 1000, 60000, 249999]}
@@ -31,8 +31,9 @@ def test_least_rate():
 
 
 def test_a_run_longer_than_its_schedule_is_refused():
-    hook = build_lr_hook(dict(policy='StoppedPoly', horizon=10))
+    settings = dict(data={}, lr_config=dict(policy='StoppedPoly', horizon=10))
+    check_settings({**settings, 'runner': dict(max_iters=10)})
     with pytest.raises(ConfigError, match='horizon is 10, but the run has 11 steps'):
-        hook.before_run(SimpleNamespace(max_iters=11))
+        check_settings({**settings, 'runner': dict(max_iters=11)})
     with pytest.raises(ConfigError, match='horizon'):
         build_lr_hook(dict(policy='StoppedPoly'))

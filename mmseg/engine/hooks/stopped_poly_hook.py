@@ -23,14 +23,13 @@ class StoppedPolyLrUpdaterHook(PolyLrUpdaterHook):
         self.horizon = horizon
         super().__init__(power, min_lr, **kwargs)
 
-    def before_run(self, runner) -> None:
+    def check_length(self, max_iters: int) -> None:
         """Raises:
-            ConfigError: the run is longer than the schedule.
+            ConfigError: a run of that many steps is longer than the schedule.
         """
-        if runner.max_iters > self.horizon:
-            raise ConfigError(f'lr_config.horizon is {self.horizon}, but the run has {runner.max_iters} '
-                              "steps (runner.max_iters): set a longer horizon, or policy='poly'")
-        super().before_run(runner)
+        if max_iters > self.horizon:
+            raise ConfigError(f'lr_config.horizon is {self.horizon}, but the run has {max_iters} steps '
+                              "(runner.max_iters): set a longer horizon, or policy='poly'")
 
     def get_lr(self, runner, base_lr: float) -> float:
         return (base_lr - self.min_lr) * (1 - runner.iter / self.horizon) ** self.power + self.min_lr
