@@ -14,9 +14,9 @@ from mmseg.models.builder import build_loss
 from mmseg.models.losses.light_loss import exposure, ssim_loss, total_variation
 from mmseg.models.losses.static_loss import shifted_label
 from mmseg.models.translation.resnet_generator import ResNetGenerator
-from mmseg.models.uda.parts.class_weight import TEST_STD, class_weights, reweight
 from mmseg.models.uda.parts.day_night_label import day_night_label
 from mmseg.models.uda.parts.discriminator import build_discriminator
+from mmseg.models.utils.class_weight import TEST_STD, class_weights, reweight
 from mmseg.utils import ConfigError
 
 SEED = 5000

@@ -1,7 +1,8 @@
 from .advent import ADVENT, MinEnt
 from .bdl import BDL
 from .dacs import DACS
+from .dannet import DANNet
 from .fda import FDA
 from .uda_decorator import UDADecorator
 
-__all__ = ['ADVENT', 'BDL', 'DACS', 'FDA', 'MinEnt', 'UDADecorator']
+__all__ = ['ADVENT', 'BDL', 'DACS', 'DANNet', 'FDA', 'MinEnt', 'UDADecorator']

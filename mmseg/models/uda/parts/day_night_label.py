@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .class_weight import reweight
+from ...utils.class_weight import reweight
 
 
 def day_night_label(day: Tensor, night: Tensor, weight: Tensor, static: int = 11, threshold: float = 0.4,

@@ -37,3 +37,19 @@ def class_weights(frequency: Sequence[float] = CITYSCAPES_FREQUENCY, std: float 
 def reweight(scores: Tensor, weight: Tensor) -> Tensor:
     """Scores (B C h w) times the weights (C) of the classes."""
     return scores * weight.to(scores, non_blocking=True).view(1, -1, 1, 1)
+
+
+def pixel_weights(label: Tensor, weight: Tensor, ignore_index: int = 255) -> Tensor:
+    """The weight of each pixel's class over its mean among the valid pixels, 0 where there is no label.
+    With them a mean over valid pixels is divided by the sum of weights, as PyTorch's with class weights.
+
+    Args:
+        label: class ids (B 1 H W), int64.
+        weight: w_c (C).
+
+    Returns:
+        (B H W) float32.
+    """
+    valid = (label != ignore_index).squeeze(1)
+    weights = weight.to(label.device, non_blocking=True)[label.squeeze(1) * valid] * valid
+    return weights * (valid.sum() / weights.sum().clamp(min=1e-6))
