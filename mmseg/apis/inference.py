@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from mmcv import Config
-from mmcv.parallel import collate
 from torch import nn
 
 from mmseg.checkpoint.weights import load_file, load_segmentor_weights
 from mmseg.core.evaluation import generated_palette, get_classes, get_palette
 from mmseg.core.visualization import Palette, draw_overlay, read_image
 from mmseg.datasets.builder import leaf_configs
-from mmseg.datasets.loading.loader import unwrap_batch
+from mmseg.datasets.loading.loader import collate, unwrap_batch
 from mmseg.datasets.pipelines import Compose, LoadImageFromFile
 from mmseg.engine.evaluation import device_of, evaluating
 from mmseg.models import build_segmentor
@@ -168,7 +167,7 @@ def inference_segmentor(model: nn.Module, img: Image | Sequence[Image]) -> list[
     with evaluating(model):
         for image in images:
             # one at a time: images of different sizes do not make a batch
-            batch = collate([pipeline({'img': image})], samples_per_gpu=1)
+            batch = collate([pipeline({'img': image})])
             maps += model(return_loss=False, rescale=True, **unwrap_batch(batch, device))
     return maps
 

@@ -9,10 +9,12 @@ import torch
 from data_trees import acdc, acdc_cfg, cityscapes, cityscapes_cfg, test_pipeline
 from mmcv.parallel import DataContainer
 from torch.utils.data import Dataset
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from mmseg.datasets import build_dataloader, build_dataset, build_train_loader, unwrap_batch
 from mmseg.datasets.loading import loader
 from mmseg.datasets.loading.loader import ShardSampler, StepBatchSampler
+from mmseg.datasets.loading.size_groups import SizeGroups
 from mmseg.utils import UserError
 
 
@@ -152,14 +154,22 @@ def test_shards_cover_everything_once():
     assert shuffled != shards
 
 
-def test_tensors_in_containers_can_be_pinned(monkeypatch):
+@pytest.mark.parametrize('stacked', ['train', 'sizes'])
+def test_what_torch_pins_is_all_but_the_meta_data(monkeypatch, stacked):
+    """torch's own walk through a batch, which takes the tensors and must change nothing else."""
     monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda self: self + 1)
-    batch = loader.Batch(img=DataContainer([torch.zeros(2)], stack=True), aug=[torch.zeros(1)],
-                         img_metas=DataContainer([[dict(a=1)]], cpu_only=True))
-    pinned = unwrap_batch(batch.pin_memory(), 'cpu')
-    assert pinned['img'].tolist() == [1, 1]
-    assert pinned['aug'][0].tolist() == [1]
-    assert pinned['img_metas'] == [dict(a=1)]
+    meta = dict(a=(1, 2), tensor=torch.zeros(2))
+    samples = [dict(img=DataContainer(torch.zeros(2), stack=True, pad_dims=None), aug=[torch.zeros(1)],
+                    some=DataContainer(torch.zeros(1)), img_metas=DataContainer(meta, cpu_only=True))] * 2
+    if stacked == 'train':
+        pinned = unwrap_batch(pin_memory(loader.collate(samples)), 'cpu')
+    else:
+        [(places, batch)] = groups = pin_memory(SizeGroups([([1, 0], loader.collate(samples))]))
+        assert isinstance(groups, SizeGroups) and places == [1, 0]
+        pinned = unwrap_batch(batch, 'cpu')
+    assert pinned['img'].tolist() == [[1, 1], [1, 1]] and pinned['some'] == [torch.ones(1)] * 2
+    assert pinned['aug'][0].tolist() == [[1], [1]]
+    assert pinned['img_metas'] == [meta] * 2 and pinned['img_metas'][0] is meta
 
 
 def test_an_empty_data_set_is_refused():

@@ -67,7 +67,7 @@ def test_a_pair_of_source_and_target_has_it(tmp_path, weather, folder):
     source = cityscapes_cfg(cityscapes(tmp_path / 'city'))
     pair = build_dataset(dict(type='UDADataset', source=source, target=target_cfg(weather, folder)))
     batch = next(iter(build_train_loader(pair, 2, 0, seed=0, max_steps=1)))
-    assert batch['target_pseudo_semantic_seg'].data[0].shape == (2, 1, 16, 16)
+    assert batch['target_pseudo_semantic_seg'].shape == (2, 1, 16, 16)
     without = build_dataset(dict(type='UDADataset', source=source, target=target_cfg(weather, None)))
     assert set(pair[0]) - set(without[0]) == {'target_pseudo_semantic_seg'}
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from mmcv.parallel import DataContainer, collate
-from torch.utils.data import DataLoader, Dataset, Sampler
+from mmcv.parallel import DataContainer
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from mmseg.utils import DataError, UserError, derive_seed, local_seed
 from mmseg.utils.errors import BadFile
@@ -161,47 +161,33 @@ class ShardSampler(Sampler):
         return len(range(self.rank, self.length, self.world_size))
 
 
-class Batch(dict):
-    """A collated batch whose tensors inside DataContainers can be pinned (torch's own pinning does
-    not look into the containers)."""
-
-    def pin_memory(self) -> Batch:
-        return Batch({key: _pinned(value) for key, value in self.items()})
-
-
-def _pinned(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.pin_memory()
-    if isinstance(value, DataContainer):
-        if value.cpu_only:
-            return value
-        return DataContainer([_pinned(v) for v in value.data], value.stack, value.padding_value)
-    if isinstance(value, list):
-        return [_pinned(v) for v in value]
-    return value
-
-
-def _refuse_several_sizes(samples: list) -> None:
-    """Images of a batch lie in one tensor.
+def collate(samples: list, name: str = 'sample') -> Any:
+    """A batch of B samples of one structure: tensors that are to be stacked → one (B …), whether in a
+    DataContainer or not; others in one → a list of B; meta data → a DataContainer with that list, which
+    pinning and devices leave alone. Dicts and lists (augmentations at test time) are followed.
 
     Raises:
-        DataError: they have several sizes.
+        DataError: tensors of one place have several sizes.
     """
-    for key in samples[0] if isinstance(samples[0], Mapping) else ():
-        values = [sample[key] for sample in samples]
-        if not all(isinstance(value, DataContainer) and value.stack for value in values):
-            continue
-        shapes = sorted({tuple(value.data.shape) for value in values})
-        if len(shapes) > 1:
-            raise DataError(f"'{key}' of a batch has several sizes ({shapes[0]} and {shapes[1]}): let the "
-                            f"pipeline end "
-                            'at one size (RandomCrop and Pad), or use data.samples_per_gpu=1')
+    first = samples[0]
+    if isinstance(first, DataContainer):
+        values = [sample.data for sample in samples]
+        if first.cpu_only:
+            return DataContainer([values], cpu_only=True)
+        return _stacked(values, name) if first.stack else values
+    if isinstance(first, Mapping):
+        return {key: collate([sample[key] for sample in samples], key) for key in first}
+    if isinstance(first, list | tuple):
+        return [collate(list(values), name) for values in zip(*samples)]
+    return default_collate(samples)
 
 
-def _collate(samples: list, samples_per_gpu: int) -> Any:
-    _refuse_several_sizes(samples)
-    batch = collate(samples, samples_per_gpu=samples_per_gpu)
-    return Batch(batch) if isinstance(batch, Mapping) else batch
+def _stacked(values: list[torch.Tensor], name: str) -> torch.Tensor:
+    shapes = sorted({tuple(value.shape) for value in values})
+    if len(shapes) > 1:
+        raise DataError(f"'{name}' of a batch has several sizes ({shapes[0]} and {shapes[1]}): let the "
+                        'pipeline end at one size (RandomCrop and Pad), or use data.samples_per_gpu=1')
+    return default_collate(values)
 
 
 @contextlib.contextmanager
@@ -243,11 +229,11 @@ class Loader(DataLoader):
         self.close()
 
 
-def _loader(dataset: Dataset, samples_per_gpu: int, workers: int, seed: int, **kwargs) -> Loader:
+def _loader(dataset: Dataset, workers: int, seed: int, **kwargs) -> Loader:
     pin_memory = kwargs.pop('pin_memory', True)
     return Loader(dataset, num_workers=workers, persistent_workers=workers > 0,
                   pin_memory=pin_memory and torch.cuda.is_available(),
-                  collate_fn=partial(_collate, samples_per_gpu=samples_per_gpu),
+                  collate_fn=collate,
                   worker_init_fn=partial(init_worker, seed=seed),
                   # an own generator: starting an iterator must not consume the run's random state
                   generator=torch.Generator().manual_seed(seed), **kwargs)
@@ -277,8 +263,8 @@ def build_train_loader(dataset: Dataset, samples_per_gpu: int, workers_per_gpu: 
         raise UserError('the training data set is empty')
     sampler = StepBatchSampler(len(dataset), samples_per_gpu, seed, rank, world_size, start_step,
                                max_steps)
-    return _loader(KeyedDataset(dataset, seed, rank, bad_image), samples_per_gpu, workers_per_gpu,
-                   derive_seed(seed, rank), batch_sampler=sampler)
+    return _loader(KeyedDataset(dataset, seed, rank, bad_image), workers_per_gpu, derive_seed(seed, rank),
+                   batch_sampler=sampler)
 
 
 def load_step(loader: DataLoader, step: int) -> Any:
@@ -309,25 +295,20 @@ def build_dataloader(dataset: Dataset, samples_per_gpu: int, workers_per_gpu: in
         num_gpus = 1
     batch_size = max(num_gpus, 1) * samples_per_gpu
     sampler = ShardSampler(len(dataset), rank, world_size, shuffle, seed or 0)
-    return _loader(dataset, batch_size, workers_per_gpu, derive_seed(seed or 0, rank),
-                   batch_size=batch_size, sampler=sampler, drop_last=drop_last, pin_memory=pin_memory)
+    return _loader(dataset, workers_per_gpu, derive_seed(seed or 0, rank), batch_size=batch_size,
+                   sampler=sampler, drop_last=drop_last, pin_memory=pin_memory)
 
 
 def unwrap_batch(batch: Any, device: torch.device | str) -> Any:
-    """Turn the containers of a collated batch into plain values on ``device``.
-
-    ``DataContainer`` of stacked tensors → one tensor (B …); of other things (meta data) → the list
-    of the batch's B entries. Lists (augmentations at test time), dicts and bare tensors are
-    followed.
+    """A batch of :func:`collate` with its tensors on ``device``, meta data as the list of the B samples'.
 
     Args:
         batch: what a loader of this module yields.
         device: where tensors go; copied without blocking from pinned memory.
     """
     if isinstance(batch, DataContainer):
-        chunks = batch.data
-        merged = chunks[0] if len(chunks) == 1 else _merge(chunks)
-        return merged if batch.cpu_only else unwrap_batch(merged, device)
+        [values] = batch.data
+        return values if batch.cpu_only else unwrap_batch(values, device)
     if isinstance(batch, torch.Tensor):
         return batch.to(device, non_blocking=True)
     if isinstance(batch, Mapping):
@@ -335,9 +316,3 @@ def unwrap_batch(batch: Any, device: torch.device | str) -> Any:
     if isinstance(batch, list | tuple):
         return [unwrap_batch(value, device) for value in batch]
     return batch
-
-
-def _merge(chunks: list) -> Any:
-    if isinstance(chunks[0], torch.Tensor):
-        return torch.cat(chunks)
-    return [entry for chunk in chunks for entry in chunk]

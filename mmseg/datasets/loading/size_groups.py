@@ -8,16 +8,12 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from .loader import Batch, Loader, build_dataloader, unwrap_batch
+from .loader import Loader, build_dataloader, unwrap_batch
 
 
 class SizeGroups(list):
     """A batch of test images as [(places in the batch, collated images), …], one entry a size. (A class
     of its own, so that it is not taken for a collated batch.)"""
-
-    def pin_memory(self) -> SizeGroups:
-        return SizeGroups((places, batch.pin_memory() if isinstance(batch, Batch) else batch)
-                          for places, batch in self)
 
 
 def size_of(sample: dict) -> Hashable:
