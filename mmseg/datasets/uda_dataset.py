@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os.path as osp
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -26,7 +27,8 @@ class UDADataset(Dataset):
     Without rare class sampling, item i pairs source i div len(target) with target i mod len(target). With it
     (method.md) the index is not used: the sampler draws the source, and the target is any image. Images of
     further domains are drawn uniformly after those two, which so stay the same, or belong to an image of
-    another domain. All draws are from ``np.random``. The data sets are left as they are.
+    another domain; then they are cropped and flipped as that one is, by the same random numbers. All draws
+    are from ``np.random``. The data sets are left as they are.
 
     Args:
         source: with labels.
@@ -86,6 +88,7 @@ class UDADataset(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         chosen: dict[str, int] = {}
+        states: dict[str, Any] = {}
         if self.sampler is None:
             source_index, chosen['target'] = divmod(index, len(self.target))
             sample = dict(self.source[source_index])
@@ -97,10 +100,20 @@ class UDADataset(Dataset):
                 continue
             if name not in chosen:
                 chosen[name] = chosen[self.paired[name]] if name in self.paired else _any_of(dataset)
-            found = dataset[chosen[name]]
+            found = self._loaded(name, chosen[name], states)
             keys = [key for key in TARGET_KEYS if key in found] if name == 'target' else found
             sample.update({f'{name}_{key}': found[key] for key in keys})
         return sample
+
+    def _loaded(self, name: str, index: int, states: dict[str, Any]) -> dict:
+        """A sample of a domain. ``states``, where the random numbers of each domain began, gets its own."""
+        now = np.random.get_state()
+        states[name] = states[self.paired[name]] if name in self.paired else now
+        np.random.set_state(states[name])
+        found = self.domains[name][index]
+        if name in self.paired:
+            np.random.set_state(now)
+        return found
 
     def __len__(self) -> int:
         return len(self.source) * len(self.target)

@@ -72,6 +72,24 @@ def test_images_of_a_paired_domain_go_with_those_of_another(roots, rcs):
         assert file_of(sample, 'clear') == file_of(sample, 'target') == file_of(sample, 'again')
 
 
+@pytest.mark.parametrize('rcs', [None, RCS])
+def test_a_pair_is_cropped_alike_and_draws_nothing(roots, rcs):
+    pairs = build_dataset(config(roots, rcs, clear=reference(roots, paired_with='target'),
+                                 again=reference(roots, paired_with='clear'), dusk=reference(roots)))
+    alone = build_dataset(config(roots, rcs, dusk=reference(roots)))
+    windows = set()
+    for seed in range(8):
+        np.random.seed(seed)
+        sample = pairs[seed]
+        np.random.seed(seed)
+        expected = alone[seed]
+        for name in ('clear', 'again'):
+            np.testing.assert_array_equal(sample[f'{name}_img'].data, sample['target_img'].data)
+        np.testing.assert_array_equal(sample['dusk_img'].data, expected['dusk_img'].data)
+        windows.add((file_of(sample, 'target'), float(sample['target_img'].data.sum())))
+    assert len(windows) > len({file for file, _ in windows}), 'one image in several crops'
+
+
 def test_labels_of_a_further_domain_are_opened_on_request_alone(roots, tmp_path):
     labelled = acdc_cfg(roots[1])
     closed = build_dataset(config(roots, stylised=acdc_cfg(acdc(tmp_path, labels=False))))
