@@ -23,7 +23,7 @@ from mmseg.utils import UserError
 
 from .logs import Curves, read_text_logs, readable_curves
 
-STATES = {DONE: 'finished', BUSY: 'in progress', BEGUN: 'interrupted', NEW: 'no checkpoint'}
+STATES = {DONE: 'finished', BUSY: 'in progress', BEGUN: 'unfinished', NEW: 'no checkpoint'}
 
 
 @dataclass

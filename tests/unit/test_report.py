@@ -47,7 +47,7 @@ def test_a_record_has_what_the_folder_says(runs):
     assert run.last('IoU.road') == pytest.approx(0.6) and run.curves['IoU.road'] == {20: 0.2, STEPS: 0.6}
     assert run.warnings == ['warning: <b>odd</b> thing'] and run.environment['git revision'] == 'abc123'
     assert run.faults == []
-    assert (runs[3].state, runs[3].steps) == ('interrupted', 20)
+    assert (runs[3].state, runs[3].steps) == ('unfinished', 20)
 
 
 def test_means_are_over_finished_runs(runs):
@@ -90,6 +90,13 @@ def test_classes_and_confusion(runs):
     assert content['shares'] == pytest.approx([50, 20, 30])
     [heat] = confusion_panel(runs).content['figures'][0]['data']
     assert [list(row) for row in heat['z']] == [[80, 20, 0], [25, 75, 0], [0, 0, 100]]
+
+
+def test_a_class_that_is_missing_in_a_log_keeps_its_place(runs):
+    del runs[0].curves['IoU.road']  # no pixel of it in the first evaluation
+    content = classes_panel(runs).content
+    assert content['classes'] == list(CLASSES)
+    assert content['scores'][0] == [None, pytest.approx(60), pytest.approx(70)]
 
 
 def test_a_class_without_pixels_has_no_shares():

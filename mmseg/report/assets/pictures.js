@@ -72,7 +72,7 @@ function setUpImages() {
       return;
     }
     const [a, b] = [chosen.runs[left], chosen.runs[right]];
-    view.replaceChildren(single(`image ${chosen.name}`, chosen.image), single('truth', chosen.truth),
+    view.replaceChildren(single(`image ${chosen.name.split('/').pop()}`, chosen.image), single('truth', chosen.truth),
       divided(`prediction: mIoU A ${percent(a.mIoU)}, B ${percent(b.mIoU)}`, 'prediction', a, b),
       divided(`errors: right A ${percent(a.aAcc)}, B ${percent(b.aAcc)}`, 'error', a, b),
       divided(`entropy: mean A ${format(a.mean_entropy, 2)}, B ${format(b.mean_entropy, 2)} nats`, 'entropy', a, b));

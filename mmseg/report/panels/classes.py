@@ -32,9 +32,12 @@ def classes_panel(runs: Sequence[RunRecord]) -> Panel:
 
 
 def class_names(runs: Sequence[RunRecord]) -> list[str]:
-    """In the order of the log, which is that of the class ids."""
+    """In the order of their ids, which an evaluation tells; that of the logs otherwise, where a class without
+    pixels is missing."""
     found = (key.partition('.')[2] for run in runs for key in run.curves if key.startswith('IoU.'))
-    return list(dict.fromkeys(found))
+    logged = list(dict.fromkeys(found))
+    ordered = [list(run.evaluation['classes']) for run in runs if run.evaluation]
+    return next((names for names in ordered if {*logged} <= {*names}), logged)
 
 
 def _percent(value: float | None) -> float | None:
