@@ -11,10 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tiny_run import NAMES, SIZE_HW, make_run
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / 'tests' / 'unit'))
-from tiny_run import NAMES, SIZE_HW, make_run  # noqa: E402
 
 
 @pytest.fixture(scope='module')
