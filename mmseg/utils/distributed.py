@@ -75,6 +75,16 @@ def number_of_processes() -> int:
     return world()[1]
 
 
+def of_all_processes(value: torch.Tensor) -> torch.Tensor:
+    """The tensors of all processes (n …), of one shape, behind one another in their order. All call this
+    together."""
+    if number_of_processes() == 1:
+        return value
+    parts = [torch.empty_like(value) for _ in range(number_of_processes())]
+    torch.distributed.all_gather(parts, value.contiguous())
+    return torch.cat(parts)
+
+
 def as_first_process(find: Callable[[], T]) -> T:
     """What ``find`` returns in the first process, in all; it is called in the first alone. All processes
     call this together.

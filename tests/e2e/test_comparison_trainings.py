@@ -4,14 +4,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-METHODS = ('advent', 'minent', 'bdl', 'fda')
+METHODS = ('advent', 'minent', 'bdl', 'fda', 'proda_warmup', 'proda_stage1', 'proda_distillation')
 
 
 @pytest.mark.parametrize('method', METHODS)
 def test_two_steps_and_a_resumed_one(run_program, tiny, tmp_path, method):
     config = tiny(f'configs/toy/streets_{method}_mitb0_s0.py', **{
         'runner.max_iters': 2, 'checkpoint_config.interval': 1, 'checkpoint_config.max_keep_ckpts': 2,
-        'evaluation.interval': 2, 'log_config.interval': 1})
+        'evaluation.interval': 2, 'log_config.interval': 1,
+        **({'uda.prototype_steps': 1} if method == 'proda_stage1' else {})})
     run_program('tools.train', config, '--device', 'cpu', '--work-dir', tmp_path / 'run')
     last = torch.load(tmp_path / 'run/iter_2.pth', weights_only=False)
     (tmp_path / 'run/iter_2.pth').unlink()
@@ -20,5 +21,6 @@ def test_two_steps_and_a_resumed_one(run_program, tiny, tmp_path, method):
     again = torch.load(tmp_path / 'run/iter_2.pth', weights_only=False)
     before, after = last['state_dict'], again['state_dict']
     assert all(torch.equal(value, after[key]) for key, value in before.items())
-    two = {'student', 'discriminator'}
-    assert set(last['optimizer']) == (two if method in ('advent', 'bdl') else {'state', 'param_groups'})
+    of_one = {'state', 'param_groups'}
+    adversarial = method in ('advent', 'bdl', 'proda_warmup')
+    assert set(last['optimizer']) == ({'student', 'discriminator'} if adversarial else of_one)

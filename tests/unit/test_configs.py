@@ -51,7 +51,7 @@ def test_config_builds(file, configs):
     cfg.model.pretrained = None
     with torch.device('meta'):
         model = build_train_model(cfg)
-    has_teacher = (cfg.get('uda') or {}).get('type') == 'DACS'
+    has_teacher = (cfg.get('uda') or {}).get('type') in ('DACS', 'ProDA')
     assert ('ema_model.decode_head.conv_seg.weight' in model.state_dict()) == has_teacher
     assert ('model.decode_head.conv_seg.weight' in model.state_dict()) == ('uda' in cfg)
 

@@ -41,6 +41,10 @@ METHODS = {
     'FDA': (dict(type='FDA', beta=0.1), SGD),
     # the light loss of the source is of another order than the rest, and so would be what rounding leaves
     'DANNet': (dict(type='DANNet', model=RELIT, light_weights=dict(source=0.01, day=0.01, night=0.01)), TWO),
+    'ProDAWarmup': (dict(type='ProDAWarmup'), TWO),
+    'ProDA': (dict(type='ProDA', prototype_steps=0, momentum=0.1), SGD),
+    'ProDA, prototypes': (dict(type='ProDA', prototype_steps=2, momentum=0.1), SGD),
+    'ProDADistillation': (dict(type='ProDADistillation', threshold=0.0), SGD),
     'toy': (dict(type='ToyAdversarial'), TWO),
 }
 every_method = pytest.mark.parametrize('name', METHODS)
@@ -50,7 +54,11 @@ def built(name: str, **settings) -> nn.Module:
     uda, _ = METHODS[name]
     seed_all(0)
     uda = uda and {**copy.deepcopy(uda), **settings}
-    return build_train_model(dict(model=tiny(), uda=uda, runner=dict(max_iters=4))).train()
+    model = build_train_model(dict(model=tiny(), uda=uda, runner=dict(max_iters=4))).train()
+    if hasattr(model, 'prototypes'):  # as if they had been averaged before
+        model.prototypes.counts.fill_(1)
+        model.prototypes.vectors.normal_()
+    return model
 
 
 def data(number: int, images: int = 2) -> dict:
@@ -137,7 +145,7 @@ def test_two_parts_are_two_steps_gradients_averaged(name):
     uda = METHODS[name][0] or {}
     # what is drawn or measured over a whole batch is none of a part's
     per_image = dict(blur=False, color_jitter_probability=1.0, pseudo_threshold=0.0)
-    settings = per_image if uda.get('type') == 'DACS' else {}
+    settings = {'DACS': per_image, 'ProDA': dict(momentum=0.0)}.get(uda.get('type'), {})
 
     def gradients(parts: int, batches: list[dict]) -> list[torch.Tensor]:
         model = built(name, **settings)

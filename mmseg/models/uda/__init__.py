@@ -3,6 +3,9 @@ from .bdl import BDL
 from .dacs import DACS
 from .dannet import DANNet
 from .fda import FDA
+from .proda import ProDA, ProDAWarmup
+from .proda_distillation import ProDADistillation
 from .uda_decorator import UDADecorator
 
-__all__ = ['ADVENT', 'BDL', 'DACS', 'DANNet', 'FDA', 'MinEnt', 'UDADecorator']
+__all__ = ['ADVENT', 'BDL', 'DACS', 'DANNet', 'FDA', 'MinEnt', 'ProDA', 'ProDADistillation', 'ProDAWarmup',
+           'UDADecorator']

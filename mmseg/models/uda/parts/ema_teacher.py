@@ -25,6 +25,14 @@ def update_teacher(teacher: nn.Module, student: nn.Module, step: int, alpha: flo
     return alpha_t
 
 
+@torch.no_grad()
+def follow(teacher: nn.Module, student: nn.Module, alpha: float) -> None:
+    """φ ← α·φ + (1 − α)·θ after a step, and the student's buffers (ProDA)."""
+    torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - alpha)
+    for own, other in zip(teacher.buffers(), student.buffers()):
+        own.copy_(other)
+
+
 def teacher_mode(teacher: nn.Module) -> None:
     """Train mode, so that BatchNorm uses the statistics of the target batch, with every Dropout and
     DropPath switched off (method.md, step 5)."""

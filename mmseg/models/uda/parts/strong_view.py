@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,8 @@ from torchvision.transforms.v2 import functional as colours
 
 from mmseg.utils import ConfigError
 from mmseg.utils.ranges import check_range
+
+from .strong_augment import normalisation
 
 GREY = 0.5  # of what a geometric operation or the cutout leaves empty
 Box = tuple[int, int, int, int]
@@ -164,3 +166,22 @@ def warp_distances(distance: Tensor, views: list[StrongView]) -> tuple[Tensor, T
     ones = distance.new_ones(1, *distance.shape[-2:])
     valid = torch.stack([view.map(ones) for view in views]) > 0.5
     return warped, valid
+
+
+def warp_labels(label: Tensor, views: Sequence[StrongView], ignore_index: int) -> Tensor:
+    """Class ids of the weak views (B h w), int64 → those of the strong ones, ignored where there is none."""
+    warped = [view.map(one[None].float(), float(ignore_index)) for one, view in zip(label, views)]
+    return torch.cat(warped).long()
+
+
+def strong_images(img: Tensor, img_metas: Sequence[dict], views: Sequence[StrongView]) -> Tensor:
+    """Normalised images (B 3 H W) → their strong views, normalised alike.
+
+    Args:
+        img_metas: meta data with 'img_norm_cfg', one an image.
+    """
+    strong = []
+    for one, meta, view in zip(img, img_metas, views):
+        mean, std = (x[0] for x in normalisation(meta, img.device))
+        strong.append((view.image((one * std + mean).clamp(0, 1)) - mean) / std)
+    return torch.stack(strong)

@@ -1,0 +1,21 @@
+"""ProDA's stage 1 from clear to adverse synthetic streets, with the small network.
+
+Command:  python run_experiments.py --config configs/toy/streets_proda_stage1_mitb0_s0.py
+Score:    not measured yet.
+Cost:     800 iterations of batch 2 at 256x128; minutes on two CPU cores.
+"""
+_base_ = [
+    '../_base_/toy_runtime.py',
+    '../_base_/models/daformer_sepaspp_mitb0_narrow.py',
+    '../_base_/datasets/uda_streets_256x128.py',
+    '../_base_/uda/proda_stage1.py',
+    '../_base_/schedules/adamw_toy.py',
+    '../_base_/schedules/poly10warm_toy.py',
+]
+
+data = dict(samples_per_gpu=2, workers_per_gpu=2)
+optimizer_config = None
+uda = dict(prototype_steps=100)
+
+name = 'streets_proda_stage1_mitb0_s0'
+exp = 'basic'
