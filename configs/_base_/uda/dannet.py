@@ -12,8 +12,4 @@ uda = dict(
     light=dict(type='LightLoss', tv_weight=10.0, ssim_weight=1.0, exposure_weight=1.0),
     static=dict(type='StaticLoss', gamma=1.0, eight_neighbours=False),
     discriminator=dict(kind='dannet'))
-optimizer = dict(
-    student=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=5e-4),
-    discriminator=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)))
-optimizer_config = {}
-lr_config = dict(policy='poly', power=0.9, min_lr=0.0, by_epoch=False)
+use_ddp_wrapper = True

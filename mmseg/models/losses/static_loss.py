@@ -52,17 +52,17 @@ class StaticLoss(nn.Module):
         loss_name: name in the log.
     """
 
-    def __init__(self, class_weight: Sequence[float], gamma: float = 1.0, eight_neighbours: bool = False,
-                 loss_weight: float = 1.0, loss_name: str = 'static'):
+    def __init__(self, class_weight: Sequence[float] | Tensor, gamma: float = 1.0,
+                 eight_neighbours: bool = False, loss_weight: float = 1.0, loss_name: str = 'static'):
         super().__init__()
-        if not class_weight:
+        if not len(class_weight):
             raise ConfigError('StaticLoss: class_weight is empty, expected one factor for each static class')
         check_range(gamma, 'StaticLoss: gamma', 0)
         check_range(loss_weight, 'StaticLoss: loss_weight', 0)
         self.gamma, self.eight_neighbours = gamma, eight_neighbours
         self.loss_weight, self.loss_name = loss_weight, loss_name
-        weight = torch.as_tensor(list(class_weight), dtype=torch.float32)
-        self.register_buffer('class_weight', weight, persistent=False)
+        weight = class_weight if isinstance(class_weight, Tensor) else torch.tensor(list(class_weight))
+        self.register_buffer('class_weight', weight.float().clone(), persistent=False)
 
     def forward(self, logits: Tensor, label: Tensor, ignore_index: int = 255) -> Tensor:
         """Unweighted loss, 0-dim; 0 if no pixel is valid.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmseg.utils import ConfigError
 from mmseg.utils.ranges import check_range
+from mmseg.utils.registry import check_keys, check_types
 
 from ..builder import SEGMENTORS
 from ..output import SegOutput
@@ -39,7 +40,7 @@ class RelitEncoderDecoder(EncoderDecoder):
     Others are of ``EncoderDecoder``.
 
     Raises:
-        ConfigError: another number of frequencies than of classes.
+        ConfigError: another number of frequencies than of classes, or an unknown setting of r.
     """
 
     def __init__(self, *args: Any, relight: Mapping | None = None,
@@ -50,7 +51,10 @@ class RelitEncoderDecoder(EncoderDecoder):
         if len(class_frequency) != self.num_classes:
             raise ConfigError(f'model.class_frequency has {len(class_frequency)} entries and the network '
                               f'{self.num_classes} classes')
-        self.relight = ResNetGenerator(**(relight or {}))
+        relight = dict(relight or {})
+        check_keys(relight, ('blocks', 'norm', 'channels'), 'model.relight')
+        check_types(ResNetGenerator, relight, 'model.relight')
+        self.relight = ResNetGenerator(**relight)
         self.class_frequency = tuple(class_frequency)
         test_weight = class_weights(self.class_frequency, test_weight_std)
         self.register_buffer('test_weight', test_weight, persistent=False)

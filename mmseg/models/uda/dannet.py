@@ -81,7 +81,7 @@ class DANNet(UDADecorator):
         self.fusion = dict(static=static_classes, threshold=day_threshold, trust=day_trust,
                            ignore_index=self.model.decode_head.ignore_index)
         self.light = build_loss(dict(light))
-        self.static = build_loss({'class_weight': weight[:static_classes].tolist(), **static})
+        self.static = build_loss({'class_weight': weight[:static_classes], **static})
         self.adversarial = AdversarialLoss('mse', adversarial_weight)
         self.discriminators = nn.ModuleDict({name: build_discriminator(dict(discriminator), self.num_classes)
                                              for name in IMAGES})
