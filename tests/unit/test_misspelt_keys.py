@@ -15,7 +15,7 @@ from mmcv import ConfigDict
 from mmseg.datasets.builder import DATASETS
 from mmseg.datasets.pipelines import Compose
 from mmseg.datasets.rare_class_sampling import RCS_KEYS
-from mmseg.engine.optimizer import build_optimizer
+from mmseg.engine.optimizer import build_optimizers
 from mmseg.engine.settings import check_settings
 from mmseg.models.builder import build_train_model
 from mmseg.utils import UserError, get_root_logger
@@ -80,7 +80,7 @@ def check_model(cfg: ConfigDict) -> None:
 
 def check_optimizer(cfg: ConfigDict) -> None:
     with torch.device('meta'):
-        build_optimizer(build_train_model(cfg), cfg['optimizer'])
+        build_optimizers(build_train_model(cfg), cfg['optimizer'])
 
 
 def check_data_set(cfg: Any) -> None:
@@ -90,11 +90,13 @@ def check_data_set(cfg: Any) -> None:
             check_data_set(part)
         return
     if cfg.get('type') == 'UDADataset':
-        check_keys(cfg, {'type', 'source', 'target', 'rare_class_sampling', 'cfg', 'exclude_paired_source'},
-        'data')
+        check_keys(cfg, {'type', 'source', 'target', 'domains', 'rare_class_sampling', 'cfg',
+                         'exclude_paired_source'}, 'data')
         check_keys(cfg.get('rare_class_sampling') or {}, RCS_KEYS, 'rare_class_sampling')
         check_data_set(cfg['source'])
         check_data_set(cfg['target'])
+        for part in (cfg.get('domains') or {}).values():
+            check_data_set({key: value for key, value in part.items() if key != 'paired_with'})
         return
     if cfg.get('type') == 'ConcatDataset':
         check_keys(cfg, {'type', 'datasets', 'test_mode'}, 'data')
@@ -155,8 +157,10 @@ def taken_in_silence(cfg: ConfigDict, paths: list[tuple], told: list[str]) -> li
 
 
 def used_paths(cfg: ConfigDict, sections: tuple | None = None) -> list[tuple]:
-    """Keys that are used: not variables of the file, which other keys repeat."""
+    """Keys that are used: not variables of the file, which other keys repeat, nor names of further domains,
+    which a config chooses; a method asks for those that it needs."""
     return [path for path in keys_of(cfg) if path[0] in READ - UNUSED and path[-1] not in NO_EFFECT
+            and path[-2:-1] != ('domains',)
             and (sections is None or path[0] in sections)]
 
 
