@@ -1,7 +1,7 @@
 """The experiments of the DAFormer paper and of EBDA, by the id of their table.
 
 ``generate_experiment_cfgs(id)`` gives the configs of one table as plain dicts. Their ``_base_`` is
-relative to the folder configs/ (as the lineage's scripts expect); ``resolve`` merges it in.
+relative to the folder configs/ (as the reference implementation's scripts expect); ``resolve`` merges it in.
 """
 from __future__ import annotations
 

@@ -30,22 +30,22 @@ from mmseg.experiments.differences import differences
 from mmseg.experiments.launch import (
     STOPPED,
     Failure,
+    device_groups,
     run_to_the_end,
-    slots,
     train_all,
     training_command,
     visible_gpus,
 )
 from mmseg.experiments.runs import (
-    BEGUN,
-    BUSY,
-    DONE,
+    FINISHED,
     NEW,
+    PARTIAL,
+    RUNNING,
     Run,
     can_go_on,
     find_kept_config,
+    find_or_create_run,
     forget_failed_start,
-    placed,
     read,
     write_config,
 )
@@ -136,8 +136,8 @@ def plan(args: argparse.Namespace) -> list[Run]:
                             'what --exp or --config describes')
         cfg, base = pairs[0]
         cfg = {**changed(cfg, args), 'work_dir': str(args.resume)}
-        return [Run(cfg, base, args.resume, BEGUN)]
-    return [placed(changed(cfg, args), base, group_of(args), args.rerun) for cfg, base in pairs]
+        return [Run(cfg, base, args.resume, PARTIAL)]
+    return [find_or_create_run(changed(cfg, args), base, group_of(args), args.rerun) for cfg, base in pairs]
 
 
 def group_of(args: argparse.Namespace) -> Path:
@@ -240,7 +240,7 @@ def _trained(run: Run, config: Path) -> int | None:
     if run.devices > 1 and visible_gpus():
         return run_to_the_end(training_command(config, run.devices))
     argv = [str(config), '--work-dir', str(run.work_dir),
-            *(['--resume', 'auto'] if run.state == BEGUN else [])]
+            *(['--resume', 'auto'] if run.state == PARTIAL else [])]
     # it needs the whole package, which --list and --dry-run do not
     from tools import train as program
     return inspect.unwrap(program.main)(argv)
@@ -249,22 +249,22 @@ def _trained(run: Run, config: Path) -> int | None:
 def launch(runs: list[Run], jobs: int | None, report: str | None = None) -> int:
     """Train all that have to be trained; returns the exit code. ``report``: arguments of tools.report."""
     number = {run.work_dir: f'[{i}/{len(runs)}] {run.cfg["name"]}' for i, run in enumerate(runs, 1)}
-    waiting = [run for run in runs if run.state in (NEW, BEGUN)]
+    waiting = [run for run in runs if run.state in (NEW, PARTIAL)]
     report_others(runs)
 
     def begun(run: Run) -> None:
         print(f'{number[run.work_dir]} in {run.work_dir}', flush=True)
 
-    places = slots(waiting, jobs)
+    places = device_groups(waiting, jobs)
     if len(runs) == 1 and waiting:
         begun(runs[0])
         failures = [train(runs[0])]
     else:
         failures = train_all(waiting, places, train, begun)
     failed = [(run, failure) for run, failure in zip(waiting, failures) if failure is not None]
-    done = len(waiting) - len(failed) + sum(run.state == DONE for run in runs)
+    done = len(waiting) - len(failed) + sum(run.state == FINISHED for run in runs)
     print(f'{done} of {len(runs)} runs finished')
-    unfinished = {run.work_dir for run, _ in failed} | {run.work_dir for run in runs if run.state == BUSY}
+    unfinished = {run.work_dir for run, _ in failed} | {run.work_dir for run in runs if run.state == RUNNING}
     finished = [run.work_dir for run in runs if run.work_dir not in unfinished]
     if len(runs) > 1 and finished:  # a single run has told it itself
         from mmseg.report.closing import closing_lines  # as above: --list and --dry-run do without
@@ -278,7 +278,8 @@ def launch(runs: list[Run], jobs: int | None, report: str | None = None) -> int:
 
 def report_others(runs: list[Run]) -> None:
     """Name the runs that are left alone."""
-    reasons = {DONE: 'is done (--rerun trains it anew)', BUSY: 'is being trained or waits in the queue'}
+    reasons = {FINISHED: 'is done (--rerun trains it anew)',
+               RUNNING: 'is being trained or waits in the queue'}
     for run in runs:
         if run.state in reasons:
             print(f'{run.cfg["name"]} {reasons[run.state]}: {run.work_dir}')
@@ -287,7 +288,7 @@ def report_others(runs: list[Run]) -> None:
 def submit_all(runs: list[Run], args: argparse.Namespace) -> int:
     """Put what has to be trained into slurm's queue; returns the exit code."""
     report_others(runs)
-    waiting = [run for run in runs if run.state in (NEW, BEGUN)]
+    waiting = [run for run in runs if run.state in (NEW, PARTIAL)]
     logs = group_of(args) / 'jobs'
     for run, job in zip(waiting, submit(waiting, args.slurm, logs)):
         print(f'job {job.job_id}: {run.cfg["name"]} in {run.work_dir}')

@@ -162,7 +162,7 @@ def compare(ways: Ways, samples: int) -> dict[str, Any]:
         for name in WAYS[1:]:
             for key in ('img', 'gt_semantic_seg'):
                 if not torch.equal(made[name][key].data, made['lineage'][key].data):
-                    raise AssertionError(f'sample {seed}: {key} of {name} is not that of the lineage')
+                    raise AssertionError(f'sample {seed}: {key} of {name} is not that of the reference')
     rates = {name: samples / value for name, value in seconds.items()}
     return dict(crops_per_sample=ways.crops / samples, images_per_second=rates,
                 ratio={name: rates[name] / rates['lineage'] for name in WAYS})

@@ -19,8 +19,11 @@ MOVED_PACKAGES = {
 }
 MOVED_MODULES = {
     **{f'mmseg.core.{name}': f'mmseg.engine.{name}' for name in (
-        'runner', 'optimizer', 'precision', 'stopping', 'rehearsal', 'finite', 'out_of_memory',
+        'runner', 'optimizer', 'precision', 'stopping', 'finite', 'out_of_memory',
         'failure_dump', 'log_buffer')},
+    'mmseg.core.rehearsal': 'mmseg.engine.sanity_check',
+    'mmseg.core.hooks.same_parameters_hook': 'mmseg.engine.hooks.parameter_sync_hook',
+    'mmseg.core.hooks.bad_image_hook': 'mmseg.engine.hooks.corrupt_sample_hook',
     'mmseg.apis.class_maps': 'mmseg.engine.class_maps',
     'mmseg.core.evaluation.eval_hooks': 'mmseg.engine.hooks.eval_hook',
     'mmseg.utils.checkpoint': 'mmseg.checkpoint.weights',

@@ -25,7 +25,7 @@ from mmseg.apis.pseudo_labels import Ensemble, make_pseudo_labels
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.pseudo_label_rules import RULES, build_rule, check_weights
 from mmseg.datasets import CustomDataset, build_dataset, leaf_configs
-from mmseg.datasets.loading.loader import worker_deaths_told
+from mmseg.datasets.loading.loader import translate_worker_errors
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.config_trust import warn_of_code
@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> None:
               for path in args.checkpoint]
     count, settings = sum(map(len, datasets)), settings_of(args, cfg, datasets)
     networks = Ensemble(models, args.weights, softmax_first=args.upsample == 'softmax')
-    with worker_deaths_told():
+    with translate_worker_errors():
         record = make_pseudo_labels(networks, datasets, device, args.out, rule, settings,
                                     cfg.data.get('workers_per_gpu', 2))
     print_thresholds(record)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments import generate_experiment_cfgs, resolve
-from mmseg.experiments.runs import DONE, as_text, read, state_of
+from mmseg.experiments.runs import FINISHED, as_text, read, state_of
 from mmseg.report.logs import Curves, read_run
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options
@@ -83,7 +83,7 @@ def score_of(cfg: dict, folders: Sequence[Path], metric: str, best: bool) -> Sco
     """Of the newest finished run among ``folders``."""
     row = re.sub(r'_s\d+$', '', cfg['name'])
     states = {folder: state_of(folder, cfg) for folder in folders}
-    done = [folder for folder, state in states.items() if state == DONE]
+    done = [folder for folder, state in states.items() if state == FINISHED]
     if not done:
         unfinished = ', '.join(f'{state}: {folder}' for folder, state in states.items())
         return Score(row, cfg['name'], None, unfinished or NO_RUN)

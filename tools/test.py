@@ -31,7 +31,7 @@ from mmseg.apis.submission import make_submission
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.evaluation.calibration import Calibration
 from mmseg.datasets import build_dataset, leaf_configs
-from mmseg.datasets.loading.loader import Loader, worker_deaths_told
+from mmseg.datasets.loading.loader import Loader, translate_worker_errors
 from mmseg.datasets.loading.size_groups import build_test_loader
 from mmseg.datasets.submission import BENCHMARKS
 from mmseg.engine.class_maps import PRECISIONS, reduced_precision
@@ -341,7 +341,7 @@ def main(argv: list[str] | None = None) -> None:
     formatting = eval_options(args) if args.format_only else {}
     with joined(args.launcher) as local_rank:
         cfg, model, loader = prepared(args, local_rank)
-        with closing(loader), worker_deaths_told():
+        with closing(loader), translate_worker_errors():
             run(cfg, model, loader, args, formatting)
 
 

@@ -26,14 +26,14 @@ from mmseg.apis.train import check_settings, train_segmentor
 from mmseg.checkpoint.files import newest_checkpoint
 from mmseg.datasets import build_train_dataset
 from mmseg.datasets.preparation.inspection import quick_errors, validation_faults
-from mmseg.experiments.runs import held
+from mmseg.experiments.runs import run_lock
 from mmseg.models.builder import build_train_model
 from mmseg.report.closing import closing_lines
 from mmseg.utils import ArgumentParser, UserError, get_root_logger, one_line_errors
 from mmseg.utils.collect_env import collect_env
 from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.config_check import check_config
-from mmseg.utils.distributed import LAUNCHERS, as_first_process, world
+from mmseg.utils.distributed import LAUNCHERS, run_on_main_process, world
 from mmseg.utils.files import write_bytes, write_json
 from mmseg.utils.memory import keep_freed_memory
 from mmseg.utils.peers import joined
@@ -180,7 +180,7 @@ def train(cfg: Config, args: argparse.Namespace, distributed: bool) -> None:
     """Train in the run's folder, which is this job's."""
     notes, first = [], world()[0] == 0
     if args.resume:
-        found, notes = as_first_process(lambda: find_start(cfg, args))
+        found, notes = run_on_main_process(lambda: find_start(cfg, args))
         cfg.resume_from = found or cfg.get('resume_from')
     if first and not args.no_checks:
         check_data(cfg, not args.no_validate)
@@ -207,7 +207,7 @@ def main(argv: list[str] | None = None) -> None:
         refuse_used_folder(cfg, args)
         check_settings(cfg)
         choose_devices(args, local_rank)
-        as_first_process(lambda: stack.enter_context(held(Path(cfg.work_dir))))
+        run_on_main_process(lambda: stack.enter_context(run_lock(Path(cfg.work_dir))))
         train(cfg, args, distributed=local_rank is not None)
         if world()[0] == 0:
             print('\n'.join(closing_lines([Path(cfg.work_dir)])))

@@ -24,7 +24,7 @@ def single_gpu_test(model: nn.Module, data_loader: DataLoader, show: bool = Fals
         show: show each picture in a window.
         out_dir: write pictures of the predictions there.
         efficient_test: accepted for older scripts and without effect: it used to keep the
-            predictions in files for want of memory, for which :func:`run_test` has a matrix.
+            predictions in files for lack of memory, for which :func:`run_test` has a matrix.
         opacity: of the predictions' colours in the pictures.
     """
     outcome = run_test(model, data_loader, device_of(model), evaluate=False, out_dir=out_dir,

@@ -17,17 +17,17 @@ from mmseg.datasets.loading.loader import Loader, build_train_loader
 from mmseg.datasets.loading.size_groups import build_test_loader
 from mmseg.engine.finite import FiniteLossHook
 from mmseg.engine.hooks import (
-    BadImageHook,
     CheckpointHook,
+    CorruptSampleHook,
+    ParameterSyncHook,
     ProgressHook,
-    SameParametersHook,
     UDAVisualizationHook,
 )
 from mmseg.engine.hooks.eval_hook import EvalHook, class_subsets
 from mmseg.engine.optimizer import build_optimizers
 from mmseg.engine.precision import grad_scaler, prepare_networks, set_tf32
-from mmseg.engine.rehearsal import rehearse, rehearse_evaluations
 from mmseg.engine.runner import IterBasedRunner
+from mmseg.engine.sanity_check import sanity_check_evaluations, sanity_check_step
 from mmseg.engine.settings import DEFAULT_LOG_INTERVAL, build_logger_hooks, build_lr_hook, check_settings
 from mmseg.models.uda import UDADecorator
 from mmseg.ops.cpu import accelerate
@@ -54,14 +54,14 @@ def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool 
         timestamp: used in the names of the log files.
         meta: kept in the checkpoints.
         device: 'auto', 'cpu', 'cuda:0', …
-        rehearsal: first try one step, see ``rehearse``; it does not change the numbers.
+        rehearsal: first try one step, see ``sanity_check_step``; it does not change the numbers.
 
     Returns:
         the trained model.
 
     Raises:
         UserError: a mistake in the config or in the data, or bad luck on the way.
-        Stopped: a signal ended it, see ``IterBasedRunner.run``.
+        TrainingInterrupted: a signal ended it, see ``IterBasedRunner.run``.
     """
     check_settings(cfg)
     rank, world_size = world() if distributed else (0, 1)
@@ -76,15 +76,15 @@ def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool 
     if cfg.get('resume_from'):
         runner.resume(cfg['resume_from'])
     elif cfg.get('load_from'):
-        load_start(model, cfg['load_from'])
+        load_initial_weights(model, cfg['load_from'])
     data = cfg['data']
-    samples = data.get('samples_per_gpu', 1) * runner.optimizer_step.parts
+    samples = data.get('samples_per_gpu', 1) * runner.optimizer_step.accumulation_steps
     loader = build_train_loader(dataset, samples, data.get('workers_per_gpu', 0), runner.seed, rank,
                                 world_size, runner.iter, runner.max_iters, data.get('bad_image', 'stop'))
     with loaders_closed(runner, loader):
         if rehearsal:
-            rehearse_evaluations(runner)
-            rehearse(runner, loader)
+            sanity_check_evaluations(runner)
+            sanity_check_step(runner, loader)
         runner.run(loader, cfg.get('workflow'))
     return model
 
@@ -99,7 +99,7 @@ def loaders_closed(runner: IterBasedRunner, loader: Loader) -> Iterator[None]:
             one.close()
 
 
-def load_start(model: nn.Module, path: str) -> None:
+def load_initial_weights(model: nn.Module, path: str) -> None:
     """Start from the network in a checkpoint: the weights of the student if ``model`` is a UDA method
     (its teacher begins as a copy)."""
     network = model.get_model() if isinstance(model, UDADecorator) else model
@@ -133,10 +133,10 @@ def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validat
     runner.register_hook(build_lr_hook(cfg['lr_config']), priority='VERY_HIGH')
     runner.register_timer_hook(dict(type='IterTimerHook'))
     runner.register_hook(ProgressHook())
-    runner.register_hook(BadImageHook())
+    runner.register_hook(CorruptSampleHook())
     if distributed:
         every = (cfg.get('checkpoint_config') or {}).get('interval', runner.max_iters)
-        runner.register_hook(SameParametersHook(every), priority='LOW')
+        runner.register_hook(ParameterSyncHook(every), priority='LOW')
     if getattr(dataset, 'PALETTE', None) is not None and isinstance(runner.model, UDADecorator):
         runner.register_hook(UDAVisualizationHook(dataset.PALETTE))
     loggers = build_logger_hooks(cfg.get('log_config') or {})

@@ -84,7 +84,8 @@ def verify_file(path: str | os.PathLike) -> dict[str, Any]:
     """
     path = str(path)
     try:
-        if not zipfile.is_zipfile(path):  # the format of the lineage's oldest files has no checksums
+        # the format of the reference implementation's oldest files has no checksums
+        if not zipfile.is_zipfile(path):
             return _dict_in(read_pickled(path), path)
         refuse_inflated(path)
         with zipfile.ZipFile(path) as archive:

@@ -32,11 +32,11 @@ class OptimizerStep:
         grad_clip: keyword arguments of ``torch.nn.utils.clip_grad_norm_``, e.g. ``dict(max_norm=35)``, for
             the parameters of each optimizer.
         nonfinite: 'skip' makes no update where a gradient is NaN or infinite, and logs 'skipped' (0 or 1).
-            To know it, every step waits for the device. The processes of a distributed training have
+            To know it, every step synchronizes with the GPU. The processes of a distributed training have
             the same gradients, and so skip together. 'stop' looks at nothing here, see FiniteLossHook.
         cumulative_iters: N, number of parts.
         scaler: for float16. It leaves out updates whose gradients overflow, and then lowers its scale;
-            to know it, every step waits for the device (not with ``fused`` optimizers).
+            to know it, every step synchronizes with the GPU (not with ``fused`` optimizers).
     """
 
     def __init__(self, optimizer: Optimizers, grad_clip: dict | None = None,
@@ -46,7 +46,7 @@ class OptimizerStep:
             raise UserError(f"optimizer_config.nonfinite is {nonfinite!r}, expected 'stop' or 'skip'")
         self.optimizers = dict(optimizer) if isinstance(optimizer, Mapping) else {'': optimizer}
         self.grad_clip, self.nonfinite = grad_clip, nonfinite
-        self.parts, self.scaler = cumulative_iters, scaler
+        self.accumulation_steps, self.scaler = cumulative_iters, scaler
 
     # ------------------------------------------------------------------- state
 
@@ -83,13 +83,13 @@ class OptimizerStep:
     def _parts_of(self, data_batch: Mapping[str, Any]) -> Iterator[tuple[dict, bool]]:
         """The parts of a batch, each with whether it is the last one."""
         samples = len(data_batch['img'])
-        if samples % self.parts:
-            raise UserError(f'a batch of {samples} cannot be cut into {self.parts} equal parts '
+        if samples % self.accumulation_steps:
+            raise UserError(f'a batch of {samples} cannot be cut into {self.accumulation_steps} equal parts '
                             '(optimizer_config.cumulative_iters)')
-        size = samples // self.parts
-        for part in range(self.parts):
+        size = samples // self.accumulation_steps
+        for part in range(self.accumulation_steps):
             yield ({key: value[part * size:(part + 1) * size] for key, value in data_batch.items()},
-                   part == self.parts - 1)
+                   part == self.accumulation_steps - 1)
 
     def _passes(self, method: Method, part: dict, last: bool) -> tuple[dict[str, Tensor], dict | None]:
         """All passes of a part; their log values, and visuals. The graph of one is gone before the next."""
@@ -127,8 +127,8 @@ class OptimizerStep:
         Raises:
             UserError: there should be several parts, into which the batch of a method alone is cut.
         """
-        if self.parts > 1:
-            raise UserError(f'optimizer_config.cumulative_iters={self.parts}: this model is no '
+        if self.accumulation_steps > 1:
+            raise UserError(f'optimizer_config.cumulative_iters={self.accumulation_steps}: this model is no '
                             'mmseg.core.method.Method, whose batch is cut into parts')
         self.begin()
         self.backward(loss)
@@ -144,8 +144,8 @@ class OptimizerStep:
 
     def scaled(self, value: Tensor) -> Tensor:
         """``value`` times the factor that gradients have before ``finish``."""
-        if self.parts > 1:
-            value = value / self.parts
+        if self.accumulation_steps > 1:
+            value = value / self.accumulation_steps
         return value if self.scaler is None else self.scaler.scale(value)
 
     def finish(self) -> dict[str, Tensor | float]:

@@ -12,7 +12,7 @@ from .preparation.labels import left_out
 class GTADataset(CityscapesDataset):
     """GTA5 (Richter et al. 2016): images/00001.png, labels/00001_labelTrainIds.png.
 
-    Images named in left_out.txt of the data root, which the converter writes, are passed over.
+    Images named in excluded_images.txt of the data root, which the converter writes, are passed over.
     """
 
     CONVERTER = 'tools/convert_datasets/gta.py'

@@ -19,7 +19,6 @@ from mmseg.utils.files import output_names
 from mmseg.utils.reading import read_lines, without_repeats
 
 from .builder import DATASETS
-from .evaluated import Evaluated
 from .files import find_files, join_root, require_dir, require_inside, write_label_picture
 from .loading.image_cache import CachedImages, StaleCache, cached_length, folder_of
 from .loading.image_header import refuse_turned, turned_file
@@ -28,10 +27,11 @@ from .pipelines.loading import read_label, rename_labels
 from .pipelines.pseudo_labels import with_pseudo_labels
 from .preparation.class_stats import FALLBACK, ClassIds
 from .pseudo_labels import LABELS, picture_name, require_pseudo_labels
+from .seg_evaluator import SegEvaluator
 
 
 @DATASETS.register_module()
-class CustomDataset(Evaluated, Dataset):
+class CustomDataset(SegEvaluator, Dataset):
     """Images below ``img_dir`` and, with the same relative names but another suffix, labels below
     ``ann_dir``.
 

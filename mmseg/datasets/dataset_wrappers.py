@@ -12,11 +12,11 @@ from torch.utils.data import Dataset
 from mmseg.utils import UserError
 
 from .builder import DATASETS
-from .evaluated import Evaluated
+from .seg_evaluator import SegEvaluator
 
 
 @DATASETS.register_module()
-class ConcatDataset(Evaluated, TorchConcatDataset):
+class ConcatDataset(SegEvaluator, TorchConcatDataset):
     """One data set after the other; classes and palette are the first one's.
 
     Evaluation is over all images together and by group: the ``DOMAIN`` of the part that an image is

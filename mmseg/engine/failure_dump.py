@@ -13,7 +13,7 @@ from mmseg.utils import UserError
 from mmseg.utils.files import unused_path
 
 
-def refuse_bad_step(runner, step: int) -> NoReturn:
+def dump_nonfinite_step(runner, step: int) -> NoReturn:
     """Keep what is needed to see step ``step`` (from 0) again, and end the training.
 
     ``nonfinite_step_<step>.pth`` in the run's folder holds the batch (as ``train_step`` takes it, on the

@@ -9,13 +9,13 @@ import torch
 from mmcv.runner import Hook
 from torch import Tensor, nn
 
-from .failure_dump import refuse_bad_step
+from .failure_dump import dump_nonfinite_step
 
 
-class FirstBadStep:
+class NonFiniteTracker:
     """Remembers, on the device, the first step that had a NaN or infinite loss.
 
-    ``note`` enqueues a few tiny operations; only ``read`` waits for the device.
+    ``note`` enqueues a few tiny operations; only ``read`` synchronizes with the GPU.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ def bad_parameter(model: nn.Module) -> str | None:
 
 class FiniteLossHook(Hook):
     """Every ``interval`` steps, when the log fetches its values anyway, look whether all losses since the
-    last time were numbers; the run ends if not (see ``refuse_bad_step``). Checkpoints look as well.
+    last time were numbers; the run ends if not (see ``dump_nonfinite_step``). Checkpoints look as well.
     """
 
     def __init__(self, interval: int):
@@ -62,6 +62,6 @@ class FiniteLossHook(Hook):
 
     def after_train_iter(self, runner) -> None:
         if self.every_n_iters(runner, self.interval):
-            step = runner.first_bad_step.read()
+            step = runner.nonfinite_tracker.read()
             if step is not None:
-                refuse_bad_step(runner, step)
+                dump_nonfinite_step(runner, step)

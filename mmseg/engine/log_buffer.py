@@ -4,14 +4,14 @@ import torch
 from mmcv.runner.log_buffer import LogBuffer
 from torch import Tensor
 
-from mmseg.utils.distributed import mean_over_processes, number_of_processes
+from mmseg.utils.distributed import get_world_size, mean_over_processes
 
 
 class TensorLogBuffer(LogBuffer):
     """mmcv's buffer for log values that are still on the device.
 
     A training step leaves tensors; they are fetched together when they are averaged for the log, so
-    that no step waits for the device. With several processes a logged value is the mean of theirs, which
+    that no step synchronizes with the GPU. With several processes a logged value is the mean of theirs, which
     they exchange at that time too; all of them have to average together.
     """
 
@@ -24,5 +24,5 @@ class TensorLogBuffer(LogBuffer):
             for (values, i), number in zip(waiting, fetched):
                 values[i] = number
         super().average(n)
-        if number_of_processes() > 1:
+        if get_world_size() > 1:
             self.output.update(mean_over_processes({name: self.output[name] for name in self.val_history}))

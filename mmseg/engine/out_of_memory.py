@@ -17,7 +17,7 @@ EVALUATION = 'evaluation.samples_per_gpu, or predict in windows (model.test_cfg.
 
 
 @contextlib.contextmanager
-def too_little_memory_told(device: torch.device, what: str, lower: str) -> Iterator[None]:
+def oom_guard(device: torch.device, what: str, lower: str) -> Iterator[None]:
     """Inside the block, too little memory becomes a UserError.
 
     Args:

@@ -22,15 +22,15 @@ from mmseg.checkpoint.validate import (
 )
 from mmseg.checkpoint.weights import load_file, load_weights, save_checkpoint, state_dict_of
 from mmseg.core.optimizer_step import Optimizers, OptimizerStep
-from mmseg.datasets.loading.loader import unwrap_batch, worker_deaths_told
+from mmseg.datasets.loading.loader import translate_worker_errors, unwrap_batch
 from mmseg.utils import CheckpointError, UserError, derive_seed, set_random_seed
 
-from .failure_dump import refuse_bad_step, sample_names
-from .finite import FirstBadStep, bad_parameter
+from .failure_dump import dump_nonfinite_step, sample_names
+from .finite import NonFiniteTracker, bad_parameter
 from .hooks.checkpoint_hook import CheckpointHook
 from .log_buffer import TensorLogBuffer
-from .out_of_memory import EVALUATION, step_remedies, too_little_memory_told
-from .stopping import Stopped, StopRequest
+from .out_of_memory import EVALUATION, oom_guard, step_remedies
+from .stopping import StopRequest, TrainingInterrupted
 
 # Keeps the random numbers of a step apart from those of its samples, keyed (seed, rank, step, n).
 STEP_STREAM = 2 ** 31
@@ -66,7 +66,7 @@ class IterBasedRunner(BaseRunner):
         self.device, self.seed = device, seed
         self.log_buffer = TensorLogBuffer()
         self.optimizer_step = OptimizerStep(optimizer, grad_clip, nonfinite, cumulative_iters, scaler)
-        self.first_bad_step = FirstBadStep()
+        self.nonfinite_tracker = NonFiniteTracker()
         self.saved: tuple[int, str] | None = None
         self._in_step = False
         # for what the processes tell each other beside the gradients; works on the CPU
@@ -86,7 +86,7 @@ class IterBasedRunner(BaseRunner):
 
         Raises:
             UserError: bad data, a full disk, a worker that was killed, a loss that is no number.
-            Stopped: a signal asked for it; a checkpoint has been written.
+            TrainingInterrupted: a signal asked for it; a checkpoint has been written.
         """
         if workflow and [tuple(flow) for flow in workflow] != [('train', 1)]:
             raise UserError(f"workflow {workflow}: only [('train', 1)] exists; use the key evaluation")
@@ -94,13 +94,13 @@ class IterBasedRunner(BaseRunner):
         if self.rank == 0:
             remove_temporaries(self.work_dir)
         self.data_loader = data_loader
-        with worker_deaths_told(), StopRequest(self.group) as request:
+        with translate_worker_errors(), StopRequest(self.group) as request:
             self.call_hook('before_run')
             self.call_hook('before_epoch')
             batches = iter(data_loader)
             while self.iter < self.max_iters:
                 self.train(next(batches))
-                if self.iter < self.max_iters and (number := request.agreed()):
+                if self.iter < self.max_iters and (number := request.should_stop()):
                     self._leave(number)
             self.call_hook('after_epoch')
             self.call_hook('after_run')
@@ -117,12 +117,12 @@ class IterBasedRunner(BaseRunner):
             if 'loss' in outputs:
                 outputs['log_vars'].update(self.optimizer_step.run_on_loss(outputs['loss']))
         if self.optimizer_step.nonfinite == 'stop':
-            self.first_bad_step.note(self.iter, outputs['log_vars'])
+            self.nonfinite_tracker.note(self.iter, outputs['log_vars'])
         elif outputs['log_vars']['skipped']:
             self._tell_skipped(batch, outputs['log_vars'])
         self.log_buffer.update(outputs['log_vars'], outputs['num_samples'])
         self.batch, self.outputs = batch, outputs
-        with self._updated(), too_little_memory_told(self.device, 'what follows a step', EVALUATION):
+        with self._updated(), oom_guard(self.device, 'what follows a step', EVALUATION):
             self.call_hook('after_train_iter')
         self._inner_iter += 1
         self._iter += 1
@@ -131,15 +131,16 @@ class IterBasedRunner(BaseRunner):
         """Report a step that made no update, and keep its values out of the means of the log."""
         self.meta['skipped_steps'] = self.meta.get('skipped_steps', 0) + 1
         self.logger.warning(
-            f'step {self.iter} left out, a gradient is no finite number ({self.meta["skipped_steps"]} such '
+            f'skipping update at step {self.iter}: non-finite gradient ({self.meta["skipped_steps"]} such '
             f'steps so far); its samples: {", ".join(sample_names(batch))}')
         for name in [name for name in log_vars if name != 'skipped']:
             del log_vars[name]
 
     def memory_of_step(self) -> contextlib.AbstractContextManager:
         """Tells a step that does not fit into the device's memory in one line, which says what to lower."""
-        samples = getattr(self.data_loader.batch_sampler, 'batch_size', 1) // self.optimizer_step.parts
-        return too_little_memory_told(self.device, 'a training step', step_remedies(self.model, samples))
+        samples = getattr(self.data_loader.batch_sampler, 'batch_size', 1)
+        samples //= self.optimizer_step.accumulation_steps
+        return oom_guard(self.device, 'a training step', step_remedies(self.model, samples))
 
     def seed_step(self) -> None:
         """Set the random states that the next step starts from."""
@@ -158,7 +159,7 @@ class IterBasedRunner(BaseRunner):
         self.save_steps()
         self.logger.info(f'{signal.Signals(number).name}: ended after step {self.iter} of {self.max_iters} '
                          f"with the checkpoint '{self.saved[1]}'; go on with --resume auto")
-        raise Stopped(number)
+        raise TrainingInterrupted(number)
 
     def save_steps(self) -> None:
         """Write a checkpoint of the steps done, unless there is one."""
@@ -199,7 +200,7 @@ class IterBasedRunner(BaseRunner):
 
     def _states_of_all(self) -> list[dict | None]:
         """What each process keeps beside the weights. None of them goes on if one has lost its numbers."""
-        bad = self.first_bad_step.read()
+        bad = self.nonfinite_tracker.read()
         if bad is None and bad_parameter(self.model):
             bad = self.steps_done - 1
         state = on_cpu(self.model.training_state()) if hasattr(self.model, 'training_state') else None
@@ -208,7 +209,7 @@ class IterBasedRunner(BaseRunner):
             found = [(None, None)] * self.world_size
             distributed.all_gather_object(found, (bad, state), self.group)
         if bad is not None:
-            refuse_bad_step(self, bad)
+            dump_nonfinite_step(self, bad)
         for rank, (step, _) in enumerate(found):
             if step is not None:
                 raise UserError(f'step {step} of process {rank} had a loss that is no finite number')
@@ -236,7 +237,7 @@ class IterBasedRunner(BaseRunner):
             self._load_optimizers(checkpoint['optimizer'])
         self.optimizer_step.load_state_dict(step_state)
         if hasattr(self.model, 'load_training_state'):
-            # checkpoints of the lineage do not have it
+            # the reference implementation's checkpoints do not have it
             self.model.load_training_state(own_state or {'local_iter': meta['iter']})
         self._iter = self._inner_iter = int(meta['iter'])
         self.meta.setdefault('hook_msgs', {}).update(meta.get('hook_msgs') or {})

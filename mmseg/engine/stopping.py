@@ -12,7 +12,7 @@ from torch import distributed
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
-class Stopped(SystemExit):
+class TrainingInterrupted(SystemExit):
     """A training was ended by a signal after a whole step, with a checkpoint written. Left uncaught it ends
     the program without a traceback, with the exit code that shells use for that signal: 128 + its number
     (SIGTERM 143, SIGUSR1 138, Ctrl-C 130), so that nobody takes the training for finished."""
@@ -22,7 +22,7 @@ class Stopped(SystemExit):
 
 
 class StopRequest:
-    """Inside the block, a signal asks the training to end; ``agreed`` tells it when.
+    """Inside the block, a signal asks the training to end; ``should_stop`` tells it when.
 
     Several processes agree on the step through an exchange of one number, on the CPU (gloo), which is
     started after one step and read after the next: neither the device nor a process waits for it. So
@@ -55,7 +55,7 @@ class StopRequest:
             raise KeyboardInterrupt
         self.number = self.number or number
 
-    def agreed(self) -> int | None:
+    def should_stop(self) -> int | None:
         """The number of the signal if all processes end now, which is the same in all. Called once after
         every step."""
         if self._group is None:

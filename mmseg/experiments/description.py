@@ -1,4 +1,4 @@
-"""What a training run of the lineage consists of, and how it is written as a config.
+"""What a training run of the reference implementation consists of, and how it is written as a config.
 
 An experiment is a frozen dataclass. What an architecture, a backbone, a UDA method or a pair of
 domains stands for is looked up by its exact name in the tables of parts.py; an unknown name or field is

@@ -49,7 +49,8 @@ def visible_gpus() -> list[str]:
     return [str(number) for number in range(torch.cuda.device_count())]
 
 
-def slots(runs: Sequence[Run], jobs: int | None = None, gpus: Sequence[str] | None = None) -> list[Devices]:
+def device_groups(runs: Sequence[Run], jobs: int | None = None,
+                  gpus: Sequence[str] | None = None) -> list[Devices]:
     """The devices of each place in which a run can be trained at a time.
 
     Without ``jobs``: as many as there are groups of GPUs of the size that the configs ask for (``n_gpus``),

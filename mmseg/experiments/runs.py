@@ -30,15 +30,15 @@ SLURM_JOB = 'slurm_job.txt'
 LOCK = '.lock'
 CONSOLE = 'console.txt'  # what a run says that trains beside others
 LOOK_SECONDS = 1.0
-NEW, BEGUN, BUSY, DONE = 'new', 'begun', 'busy', 'done'
+NEW, PARTIAL, RUNNING, FINISHED = 'new', 'begun', 'busy', 'done'
 
 
 @dataclass(frozen=True)
 class Run:
     """One training: its whole config, the config it is a difference from, where it works.
 
-    ``state`` is NEW, BEGUN (goes on from its latest checkpoint), BUSY (another process trains it, or it is
-    queued) or DONE.
+    ``state`` is NEW, PARTIAL (goes on from its latest checkpoint), RUNNING (another process trains it, or it
+    is queued) or FINISHED.
     """
 
     cfg: dict[str, Any]
@@ -128,12 +128,12 @@ def _evaluation_is_due(checkpoint: Path) -> bool:
 
 
 def state_of(folder: Path, cfg: dict) -> str:
-    """One of NEW, BEGUN, BUSY and DONE."""
+    """One of NEW, PARTIAL, RUNNING and FINISHED."""
     if is_done(folder, cfg):
-        return DONE
+        return FINISHED
     if is_held(folder) or is_queued(folder):
-        return BUSY
-    return BEGUN if can_go_on(folder) else NEW
+        return RUNNING
+    return PARTIAL if can_go_on(folder) else NEW
 
 
 def earlier_runs(group: Path, cfg: dict) -> dict[Path, str]:
@@ -147,11 +147,11 @@ def earlier_runs(group: Path, cfg: dict) -> dict[Path, str]:
     return found
 
 
-def placed(cfg: dict, base: dict, group: Path, rerun: bool = False) -> Run:
+def find_or_create_run(cfg: dict, base: dict, group: Path, rerun: bool = False) -> Run:
     """``cfg`` as a run of ``group``: in its earlier folder, unless it left nothing there to go on with or
     ``rerun`` asks for a new one."""
     earlier = {} if rerun else earlier_runs(group, cfg)
-    for state in (DONE, BUSY, BEGUN):
+    for state in (FINISHED, RUNNING, PARTIAL):
         for folder in (folder for folder, found in earlier.items() if found == state):
             return Run({**cfg, 'work_dir': str(folder)}, base, folder, state)
     folder = group / unique_name(cfg['name'])
@@ -171,7 +171,7 @@ def write_config(run: Run) -> Path:
 # ------------------------------------------------------------------- who trains in a folder
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path) -> Iterator[None]:
     """Inside the block the folder, which is made if need be, is this process's to train in. One that was made
     and has nothing in it afterwards is removed.
 

@@ -61,8 +61,8 @@ def read_log(file: Path, curves: Curves) -> None:
             continue  # the head, with the environment
         if record['mode'] == 'train':
             trained = int(record['iter'])
-        # mmcv writes the number of validation images there as 'iter'; in logs of the lineage the evaluation
-        # follows the record of the last logged iteration before it
+        # mmcv writes the number of validation images there as 'iter'; in logs of the reference
+        # implementation the evaluation follows the record of the last logged iteration before it
         iteration = int(record.get('step') or trained or record.get('iter', 0))
         for key, value in record.items():
             if key not in NO_VALUES and isinstance(value, (int, float)) and math.isfinite(value):

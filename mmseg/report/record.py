@@ -11,10 +11,10 @@ from typing import Any
 
 from mmseg.engine.evaluation_record import FOLDER, SCORES_FILE
 from mmseg.experiments.runs import (
-    BEGUN,
-    BUSY,
-    DONE,
+    FINISHED,
     NEW,
+    PARTIAL,
+    RUNNING,
     find_kept_config,
     read,
     state_of,
@@ -23,7 +23,7 @@ from mmseg.utils import UserError
 
 from .logs import Curves, read_text_logs, readable_curves
 
-STATES = {DONE: 'finished', BUSY: 'in progress', BEGUN: 'unfinished', NEW: 'no checkpoint'}
+STATES = {FINISHED: 'finished', RUNNING: 'in progress', PARTIAL: 'unfinished', NEW: 'no checkpoint'}
 
 
 @dataclass
@@ -70,7 +70,7 @@ class RunRecord:
 
     @property
     def finished(self) -> bool:
-        return self.state == STATES[DONE]
+        return self.state == STATES[FINISHED]
 
     def last(self, key: str) -> float | None:
         """The newest value of a logged key; None if it was not logged."""

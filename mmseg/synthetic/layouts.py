@@ -28,7 +28,7 @@ SYNTHIA_IDS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What was asked for; ``patterns`` of rain are drawn for each setting."""
+    """The settings of a run; ``patterns`` of rain are drawn for each setting."""
     root: str
     seed: int
     size: tuple[int, int]

@@ -32,7 +32,7 @@ SPLITS = ('train', 'val', 'test')
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked for: numbers of images, (width, height), seed, reference images or not."""
+    """The settings: numbers of images, (width, height), seed, reference images or not."""
     train: int
     val: int
     test: int

@@ -135,7 +135,7 @@ def parse_options(pairs: list[str] | None) -> dict[str, Any]:
     """['a.b=1', "c=[1,2]", 'd=text'] -> {'a.b': 1, 'c': [1, 2], 'd': 'text'}.
 
     A value is read as a Python literal if it is one, ``1,2`` as a list and true/false as a bool, as
-    the lineage's option parser does; anything else is text.
+    the reference implementation's option parser does; anything else is text.
 
     Raises:
         ConfigError: an option without '='.
@@ -156,5 +156,5 @@ def _parse_value(text: str) -> Any:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return [_parse_value(part) for part in text.split(',')] if ',' in text else text
-    # a bare 1,2 reads as a tuple; the lineage's option is a list then, and (1,2) stays a tuple
+    # a bare 1,2 reads as a tuple; the reference's option is a list then, and (1,2) stays a tuple
     return list(value) if isinstance(value, tuple) and not text.lstrip().startswith('(') else value

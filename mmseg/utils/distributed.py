@@ -70,7 +70,7 @@ def world() -> tuple[int, int]:
     return 0, 1
 
 
-def number_of_processes() -> int:
+def get_world_size() -> int:
     """1 if torch.distributed is not running."""
     return world()[1]
 
@@ -78,21 +78,21 @@ def number_of_processes() -> int:
 def of_all_processes(value: torch.Tensor) -> torch.Tensor:
     """The tensors of all processes (n …), of one shape, behind one another in their order. All call this
     together."""
-    if number_of_processes() == 1:
+    if get_world_size() == 1:
         return value
-    parts = [torch.empty_like(value) for _ in range(number_of_processes())]
+    parts = [torch.empty_like(value) for _ in range(get_world_size())]
     torch.distributed.all_gather(parts, value.contiguous())
     return torch.cat(parts)
 
 
-def as_first_process(find: Callable[[], T]) -> T:
+def run_on_main_process(find: Callable[[], T]) -> T:
     """What ``find`` returns in the first process, in all; it is called in the first alone. All processes
     call this together.
 
     Raises:
         UserError: that ``find`` raised; in all.
     """
-    if number_of_processes() == 1:
+    if get_world_size() == 1:
         return find()
     found: list[Any] = [None, None]
     if torch.distributed.get_rank() == 0:
@@ -119,7 +119,7 @@ def failing_together(group: torch.distributed.ProcessGroup | None = None) -> Ite
         yield
     except Exception as error:
         own = error
-    found: list[str | None] = [None] * number_of_processes()
+    found: list[str | None] = [None] * get_world_size()
     if len(found) > 1:
         torch.distributed.all_gather_object(found, None if own is None else str(own), group)
     if own is not None:
@@ -146,7 +146,7 @@ def parallel(network: nn.Module, device: torch.device) -> DistributedDataParalle
 
 def mean_over_processes(values: Mapping[str, float]) -> dict[str, float]:
     """Each value's mean over the processes that have it. All processes call this together."""
-    found: list[dict[str, float]] = [{}] * number_of_processes()
+    found: list[dict[str, float]] = [{}] * get_world_size()
     torch.distributed.all_gather_object(found, dict(values))
     names = dict.fromkeys(name for part in found for name in part)
     return {name: fmean(part[name] for part in found if name in part) for name in names}
@@ -172,7 +172,7 @@ def refuse_different_parameters(model: nn.Module, when: str) -> None:
         UserError: a parameter differs between the processes; on all of them.
     """
     own = checksums(model)
-    found = [torch.empty_like(own) for _ in range(number_of_processes())]
+    found = [torch.empty_like(own) for _ in range(get_world_size())]
     torch.distributed.all_gather(found, own)
     for rank, other in enumerate(found[1:], 1):
         differing = (other != found[0]).nonzero().flatten().tolist()

@@ -1,4 +1,4 @@
-"""Configs written for earlier code of the lineage, brought to today's names."""
+"""Configs written for earlier code of the reference implementation, brought to today's names."""
 from __future__ import annotations
 
 from collections.abc import Mapping

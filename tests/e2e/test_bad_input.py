@@ -14,7 +14,7 @@ import torch
 from conftest import ROOT
 
 from mmseg.checkpoint.weights import save_checkpoint
-from mmseg.experiments.runs import held
+from mmseg.experiments.runs import run_lock
 from mmseg.models import build_segmentor
 from mmseg.utils.config import load_config
 
@@ -183,7 +183,7 @@ def test_folder_of_an_earlier_run(tiny, refused, tmp_path, weights):
 
 
 def test_folder_in_which_another_process_trains(tiny, refused, tmp_path):
-    with held(tmp_path / 'run'):
+    with run_lock(tmp_path / 'run'):
         for resume in ([], ['--resume', 'auto']):
             refused('tools.train', tiny(), '--work-dir', tmp_path / 'run', *resume,
                     parts=(tmp_path / 'run', 'in use'))

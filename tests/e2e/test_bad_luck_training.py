@@ -90,5 +90,5 @@ def test_a_corrupt_image_is_named_or_replaced(train, tmp_path, streets):
     [line] = told.complaints
     assert 'cannot decode the image' in line and str(root) in line
     told = train('skipping', '--no-checks', **data, **{'data.bad_image': 'skip'})
-    assert 'took another sample, because cannot decode the image' in told.err
+    assert 'replaced corrupt sample: cannot decode the image' in told.err
     assert 'samples of this training were replaced because of bad images' in told.err

@@ -1,4 +1,4 @@
-"""Scripts written for the lineage's programming interface run as they are."""
+"""Scripts written for the reference implementation's programming interface run as they are."""
 from __future__ import annotations
 
 import json

@@ -71,7 +71,7 @@ def test_resumed_training_is_the_whole_training(whole_run, run_program, tmp_path
 
 
 def test_a_checkpoint_without_running_quantile_can_be_resumed(tiny):
-    """Such as the lineage's, which hold the number of steps alone; the quantile then starts anew."""
+    """Such as the reference's, which hold the number of steps alone; the quantile then starts anew."""
     model = build_train_model(load_config(tiny(**{'uda.entropy_balance.target': RUNNING_QUANTILE})))
     model.load_training_state({'local_iter': 7})
     assert model.local_iter == 7

@@ -21,7 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mmseg.datasets import build_dataset
-from mmseg.datasets.preparation.labels import png_size
+from mmseg.datasets.preparation.labels import left_out, png_size
 from mmseg.utils import UserError
 
 STATS = ('sample_class_stats.json', 'sample_class_stats_dict.json', 'samples_with_class.json')
@@ -109,9 +109,12 @@ def test_gta_ids_are_those_of_the_issue_and_other_sizes_are_left_out(tmp_path, c
     dataset = build_dataset(dict(type='GTADataset', data_root=str(root), img_dir='images', ann_dir='labels',
                                  pipeline=train_pipeline()))
     assert [info['filename'] for info in dataset.img_infos] == ['00001.png', '00002.png', '00004.png']
+    # an earlier version wrote another name
+    (root / 'excluded_images.txt').rename(root / 'left_out.txt')
+    assert left_out(str(root)) == {'00003.png'}
     save(root / 'labels/00003.png', np.full((32, 64), 7, np.uint8))
     convert('gta', root)
-    assert (root / 'left_out.txt').read_text() == ''
+    assert (root / 'excluded_images.txt').read_text() == '' and not (root / 'left_out.txt').exists()
 
 
 def test_synthia_classes_are_in_the_last_channel(tmp_path, capsys):

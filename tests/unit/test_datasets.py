@@ -235,7 +235,7 @@ def test_uda_pairs_by_index(city, weather):
 
 def test_labels_of_the_target_are_never_opened(city, tmp_path):
     target = acdc(tmp_path, labels=False)
-    with_labels = acdc_cfg(target)  # the lineage's configs load them
+    with_labels = acdc_cfg(target)  # the reference implementation's configs load them
     pairs = build_dataset(dict(type='UDADataset', source=cityscapes_cfg(city), target=with_labels))
     assert 'target_img' in pairs[0]
     np.testing.assert_array_equal(pairs[0]['target_img'].data.shape, (3, 16, 16))

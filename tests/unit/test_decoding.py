@@ -116,5 +116,5 @@ def test_a_damaged_file_ends_in_one_line_and_leaves_stderr_alone(capfd, damage):
 
 
 def test_labels_that_pillow_can_still_read_are_read():
-    """A label whose last chunk is missing: the lineage trains on it."""
+    """A label whose last chunk is missing: the reference implementation trains on it."""
     np.testing.assert_array_equal(decode_image(FAST['grey'][:-12], 'x', 'unchanged', 'pillow'), GREY)

@@ -12,7 +12,7 @@ from mmseg.datasets import build_dataset, leaf_configs
 from mmseg.datasets.preparation.class_stats import label_stats, write_class_stats
 from mmseg.datasets.preparation.inspection import splits_of
 from mmseg.engine.failure_dump import sample_names
-from mmseg.engine.hooks import BadImageHook
+from mmseg.engine.hooks import CorruptSampleHook
 from mmseg.utils import UserError
 
 RCS = dict(min_pixels=63, class_temp=0.1, min_crop_ratio=0.5)
@@ -123,7 +123,7 @@ def test_programs_look_at_every_domain(roots):
     assert sample_names(batch) == ['.png', 'target_.png', 'clear_.png']
     batch['clear_img_metas'][0]['replaced'] = ['broken']
     lines, meta = [], {}
-    BadImageHook().after_train_iter(SimpleNamespace(
+    CorruptSampleHook().after_train_iter(SimpleNamespace(
         batch=batch, iter=3, meta=meta, logger=SimpleNamespace(warning=lines.append)))
     assert meta == dict(replaced_samples=1) and 'broken' in lines[0]
 

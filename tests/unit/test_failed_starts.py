@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmseg.experiments.runs import BEGUN, CONSOLE, LOCK, NEW, forget_failed_start
+from mmseg.experiments.runs import CONSOLE, LOCK, NEW, PARTIAL, forget_failed_start
 from run_experiments import parse_args
 from tools import test as program
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.parametrize('state, more, stays', [
     (NEW, (), False), (NEW, (LOCK,), False), (NEW, (CONSOLE,), True), (NEW, ('mine.txt',), True),
-    (BEGUN, (), True)])
+    (PARTIAL, (), True)])
 def test_only_a_folder_with_nothing_but_its_config_goes(tmp_path, state, more, stays):
     folder = tmp_path / 'run'
     folder.mkdir()

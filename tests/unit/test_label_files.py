@@ -89,7 +89,7 @@ def test_what_would_not_come_back_exactly_is_refused(tmp_path, content, message)
 
 
 def test_labels_by_path_are_read_like_others(tmp_path):
-    """By scripts of the lineage, which give file names to the evaluation."""
+    """By scripts of the reference implementation, which give file names to the evaluation."""
     (tmp_path / 'x.png').write_bytes(packed_png(LABEL % 4, 2))
     assert eval_metrics([LABEL % 4], [str(tmp_path / 'x.png')], 4, 255)['aAcc'] == 1
     (tmp_path / 'x.jpg').write_bytes(encoded(LABEL, 'JPEG'))

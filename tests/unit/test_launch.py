@@ -15,47 +15,56 @@ from filelock import FileLock
 
 from mmseg.experiments import launch, runs
 from mmseg.experiments.launch import Failure
-from mmseg.experiments.runs import BEGUN, BUSY, DONE, NEW, Run, held, placed, write_config
+from mmseg.experiments.runs import (
+    FINISHED,
+    NEW,
+    PARTIAL,
+    RUNNING,
+    Run,
+    find_or_create_run,
+    run_lock,
+    write_config,
+)
 from mmseg.utils import UserError
 
 CFG = dict(name='toy[1]', runner=dict(max_iters=8), seed=0, crop=(64, 64))
 
 
 def a_run(group: Path, cfg: dict = CFG) -> Run:
-    run = placed(cfg, {}, group)
+    run = find_or_create_run(cfg, {}, group)
     write_config(run)
     return run
 
 
 def test_a_run_is_known_by_its_config(tmp_path):
     first = a_run(tmp_path)
-    assert first.state == NEW and placed(CFG, {}, tmp_path).work_dir != first.work_dir
+    assert first.state == NEW and find_or_create_run(CFG, {}, tmp_path).work_dir != first.work_dir
     (first.work_dir / 'iter_4.pth').write_bytes(b'')
-    again = placed(CFG, {}, tmp_path)
-    assert (again.state, again.work_dir) == (BEGUN, first.work_dir)
+    again = find_or_create_run(CFG, {}, tmp_path)
+    assert (again.state, again.work_dir) == (PARTIAL, first.work_dir)
     assert again.cfg['work_dir'] == str(first.work_dir)
-    assert placed({**CFG, 'seed': 1}, {}, tmp_path).state == NEW
-    assert placed(CFG, {}, tmp_path, rerun=True).state == NEW
+    assert find_or_create_run({**CFG, 'seed': 1}, {}, tmp_path).state == NEW
+    assert find_or_create_run(CFG, {}, tmp_path, rerun=True).state == NEW
     (first.work_dir / 'iter_8.pth').write_bytes(b'')
-    assert placed(CFG, {}, tmp_path).state == DONE
-    assert placed({**CFG, 'runner': dict(max_iters=16)}, {}, tmp_path).state == NEW
+    assert find_or_create_run(CFG, {}, tmp_path).state == FINISHED
+    assert find_or_create_run({**CFG, 'runner': dict(max_iters=16)}, {}, tmp_path).state == NEW
 
 
 def test_done_is_read_from_the_checkpoint_where_only_latest_is_left(tmp_path):
     run = a_run(tmp_path)
     torch.save(dict(meta=dict(iter=8)), run.work_dir / 'latest.pth')
-    assert placed(CFG, {}, tmp_path).state == DONE
+    assert find_or_create_run(CFG, {}, tmp_path).state == FINISHED
 
 
 def test_a_done_run_is_preferred_to_a_newer_one_that_was_begun(tmp_path):
     done, begun = a_run(tmp_path), a_run(tmp_path)
     (done.work_dir / 'iter_8.pth').write_bytes(b'')
     (begun.work_dir / 'iter_4.pth').write_bytes(b'')
-    assert placed(CFG, {}, tmp_path).work_dir == done.work_dir
+    assert find_or_create_run(CFG, {}, tmp_path).work_dir == done.work_dir
 
 
-HOLD = 'import sys, time\nfrom pathlib import Path\nfrom mmseg.experiments.runs import held\n' \
-       'with held(Path(sys.argv[1])):\n    print("held", flush=True)\n    time.sleep(600)\n'
+HOLD = 'import sys, time\nfrom pathlib import Path\nfrom mmseg.experiments.runs import run_lock\n' \
+       'with run_lock(Path(sys.argv[1])):\n    print("run_lock", flush=True)\n    time.sleep(600)\n'
 
 
 def test_a_folder_in_use_is_left_alone_until_its_process_has_ended(tmp_path):
@@ -64,11 +73,11 @@ def test_a_folder_in_use_is_left_alone_until_its_process_has_ended(tmp_path):
     kept = run.config_file.read_bytes()
     with subprocess.Popen([sys.executable, '-c', HOLD, run.work_dir], stdout=subprocess.PIPE) as other:
         other.stdout.readline()
-        assert placed(CFG, {}, tmp_path).state == BUSY
-        with pytest.raises(UserError, match='is in use'), held(run.work_dir):
+        assert find_or_create_run(CFG, {}, tmp_path).state == RUNNING
+        with pytest.raises(UserError, match='is in use'), run_lock(run.work_dir):
             pass
         other.kill()
-    assert placed(CFG, {}, tmp_path).state == BEGUN
+    assert find_or_create_run(CFG, {}, tmp_path).state == PARTIAL
     assert run.config_file.read_bytes() == kept
 
 
@@ -79,9 +88,9 @@ def test_a_job_in_slurms_queue_is_left_alone(tmp_path, monkeypatch):
     squeue.parent.mkdir()
     squeue.write_text('#!/bin/sh\n[ "$3" = 17_0 ] && echo "17_0 PENDING"\n')
     squeue.chmod(0o755)
-    assert placed(CFG, {}, tmp_path).state == NEW
+    assert find_or_create_run(CFG, {}, tmp_path).state == NEW
     monkeypatch.setenv('PATH', f'{squeue.parent}:{os.environ["PATH"]}')
-    assert placed(CFG, {}, tmp_path).state == BUSY
+    assert find_or_create_run(CFG, {}, tmp_path).state == RUNNING
 
 
 def with_gpus(count: int) -> Run:
@@ -90,14 +99,15 @@ def with_gpus(count: int) -> Run:
 
 def test_slots(monkeypatch):
     one, two = with_gpus(1), with_gpus(2)
-    assert launch.slots([one] * 9, gpus=['0', '1', '2']) == [('0',), ('1',), ('2',)]
-    assert launch.slots([one, two], gpus=['0', '1', '2', '3']) == [('0', '1'), ('2', '3')]
-    assert launch.slots([one], jobs=3, gpus=['5', '7']) == [('5',), ('7',), ('5',)]
-    assert launch.slots([one], gpus=[]) == [()] and launch.slots([two], jobs=2, gpus=[]) == [(), ()]
+    assert launch.device_groups([one] * 9, gpus=['0', '1', '2']) == [('0',), ('1',), ('2',)]
+    assert launch.device_groups([one, two], gpus=['0', '1', '2', '3']) == [('0', '1'), ('2', '3')]
+    assert launch.device_groups([one], jobs=3, gpus=['5', '7']) == [('5',), ('7',), ('5',)]
+    assert launch.device_groups([one], gpus=[]) == [()]
+    assert launch.device_groups([two], jobs=2, gpus=[]) == [(), ()]
     with pytest.raises(UserError, match='n_gpus=2, but this machine has 1 .*--options n_gpus=1'):
-        launch.slots([two], gpus=['0'])
+        launch.device_groups([two], gpus=['0'])
     with pytest.raises(UserError, match="n_gpus is 'many'"):
-        launch.slots([with_gpus('many')], gpus=['0'])
+        launch.device_groups([with_gpus('many')], gpus=['0'])
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3, GPU-abc')
     assert launch.visible_gpus() == ['3', 'GPU-abc']
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '-1')
@@ -156,27 +166,27 @@ def test_a_signal_that_ends_a_run_before_its_training_begins_is_its_reason(tmp_p
 
 
 def test_a_look_at_the_lock_keeps_nobody_out(tmp_path):
-    with held(tmp_path):
+    with run_lock(tmp_path):
         pass
     looking = FileLock(tmp_path / runs.LOCK, thread_local=False)
     looking.acquire()
     threading.Timer(0.3, looking.release, [True]).start()
-    with held(tmp_path):
+    with run_lock(tmp_path):
         assert runs.is_held(tmp_path)
     assert not runs.is_held(tmp_path)
 
 
 def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path):
-    with held(tmp_path / 'above' / 'run'):
+    with run_lock(tmp_path / 'above' / 'run'):
         assert runs.is_held(tmp_path / 'above' / 'run')
     assert not (tmp_path / 'above' / 'run').exists()
-    with held(tmp_path / 'run'):
+    with run_lock(tmp_path / 'run'):
         (tmp_path / 'run' / 'iter_1.pth').touch()
-    with held(tmp_path / 'run'):
+    with run_lock(tmp_path / 'run'):
         pass
     assert (tmp_path / 'run' / 'iter_1.pth').exists()
     (tmp_path / 'file').touch()
-    with pytest.raises(UserError, match='cannot write into'), held(tmp_path / 'file' / 'run'):
+    with pytest.raises(UserError, match='cannot write into'), run_lock(tmp_path / 'file' / 'run'):
         pass
 
 

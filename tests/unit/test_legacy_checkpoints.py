@@ -1,4 +1,4 @@
-"""Checkpoints as the lineage published them are read, and give what today's give; others are refused."""
+"""Checkpoints as the reference published them are read, and give what today's give; others are refused."""
 from __future__ import annotations
 
 import copy
@@ -31,7 +31,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / 'data' / 'golden_state_dicts.json
 
 
 def legacy_model(model: dict) -> dict:
-    """A network's config as early runs of the lineage wrote it to json."""
+    """A network's config as early runs of the reference implementation wrote it to json."""
     model = copy.deepcopy(dict(model))
     model['backbone'] = {**model['backbone'], 'style': 'pytorch', 'ema_drop_path_rate': 0.1}
     head = model['decode_head'] = {**model['decode_head'], 'type': 'UniHead'}
@@ -51,7 +51,7 @@ def legacy_meta() -> dict:
 
 
 class LegacyStudent(Student):
-    """Names as in a training of the lineage, which kept its frozen encoder too."""
+    """Names as in a training of the reference implementation, which kept its frozen encoder too."""
 
     def __init__(self, cfg: Config):
         super().__init__(cfg)
@@ -60,7 +60,7 @@ class LegacyStudent(Student):
 
 @pytest.fixture(scope='module')
 def run_dir(tmp_path_factory):
-    """The native run, and beside it the same as the lineage's: legacy.json and legacy*.pth."""
+    """The native run, and beside it the same as the reference's: legacy.json and legacy*.pth."""
     run = make_run(tmp_path_factory.mktemp('legacy'))
     cfg = Config.fromfile(str(run / 'run.json'))
     old = {**json.loads((run / 'run.json').read_text()), 'model': legacy_model(cfg.model)}

@@ -1,5 +1,6 @@
-"""No step waits for the device. The device here is torch's "meta": its tensors have shapes and no values, so
-whatever would have to fetch one (``item``, ``if tensor``, ``unique``, ``nonzero``, ``cpu``) fails."""
+"""No step synchronizes with the GPU. The device here is torch's "meta": its tensors have shapes and no
+values, so whatever would have to fetch one (``item``, ``if tensor``, ``unique``, ``nonzero``, ``cpu``)
+fails."""
 from __future__ import annotations
 
 import random
@@ -12,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from uda_models import BALANCE, META, THINGS, batch, network, seed_all, uda_model
 
 from mmseg.core.optimizer_step import OptimizerStep
-from mmseg.engine.finite import FirstBadStep
+from mmseg.engine.finite import NonFiniteTracker
 from mmseg.utils.labels import present_classes
 
 DEVICE = torch.device('meta')
@@ -28,7 +29,7 @@ class NoBlockingCopies(TorchDispatchMode):
         if target is not None and torch.device(target) == DEVICE and args:
             source = args[0]
             if isinstance(source, torch.Tensor) and source.device.type == 'cpu' and source.ndim:
-                assert kwargs.get('non_blocking'), f'{func} of a {tuple(source.shape)} waits for the device'
+                assert kwargs.get('non_blocking'), f'{func} of a {tuple(source.shape)} synchronizes'
         return func(*args, **kwargs)
 
 
@@ -78,7 +79,7 @@ def test_a_step_does_not_wait(no_made_on_device, uda, parts):
     seed_all(seed_of_all_augmentations())
     with NoBlockingCopies():
         log_vars = model.train_step(data, step)['log_vars']
-        FirstBadStep().note(0, log_vars)
+        NonFiniteTracker().note(0, log_vars)
     assert {value.device for value in log_vars.values()} == {DEVICE}
 
 

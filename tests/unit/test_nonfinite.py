@@ -8,16 +8,16 @@ import torch
 from torch import nn
 
 from mmseg.core.optimizer_step import OptimizerStep
-from mmseg.engine.finite import FirstBadStep, bad_parameter
+from mmseg.engine.finite import NonFiniteTracker, bad_parameter
 from mmseg.utils import UserError
 
 
 def test_the_first_bad_step_is_remembered_without_being_asked():
-    watch = FirstBadStep()
+    watch = NonFiniteTracker()
     for step, loss in enumerate((0.5, math.inf, 0.25, math.nan)):
         watch.note(step, {'loss': torch.tensor(loss), 'grad_norm': torch.tensor(math.inf), 'lr': 0.1})
     assert watch.read() == 1
-    watch = FirstBadStep()
+    watch = NonFiniteTracker()
     watch.note(7, {'loss': torch.tensor(1.0), 'other': -math.inf})
     assert watch.read() == 7
 

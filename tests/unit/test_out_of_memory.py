@@ -8,7 +8,7 @@ import pytest
 import torch
 from uda_models import network, uda_model
 
-from mmseg.engine.out_of_memory import step_remedies, too_little_memory_told
+from mmseg.engine.out_of_memory import oom_guard, step_remedies
 from mmseg.engine.precision import prepare_networks
 from mmseg.engine.runner import IterBasedRunner
 from mmseg.utils import UserError
@@ -56,7 +56,7 @@ def test_evaluation_that_does_not_fit(runner, monkeypatch):
 
 
 def test_other_errors_keep_their_traceback():
-    with pytest.raises(RuntimeError, match='size mismatch'), too_little_memory_told(CPU, 'a step', 'it'):
+    with pytest.raises(RuntimeError, match='size mismatch'), oom_guard(CPU, 'a step', 'it'):
         raise RuntimeError('size mismatch')
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 import run_experiments
-from mmseg.engine.stopping import Stopped
+from mmseg.engine.stopping import TrainingInterrupted
 from mmseg.experiments.launch import train_all
 from mmseg.utils import UserError, one_line_errors
 
@@ -172,11 +172,11 @@ def test_the_reason_of_an_exit_code(code, failure):
 @pytest.mark.parametrize('number, code', [(signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGINT, 130)])
 def test_the_exit_code_says_which_signal_ended_the_runs(run, trained, number, code):
     """Of one run and of several, also where another one fails for a reason of its own."""
-    trained.failing = {'streets_test': Stopped(number)}
+    trained.failing = {'streets_test': TrainingInterrupted(number)}
     found, _, err = run('--config', TOY)
     assert found == code and f'stopped by {signal.Signals(number).name}' in err
     names = [cfg['name'] for cfg in run_experiments.generate_experiment_cfgs(22)]
-    trained.failing = {names[0]: UserError('no such data'), names[1]: Stopped(number)}
+    trained.failing = {names[0]: UserError('no such data'), names[1]: TrainingInterrupted(number)}
     assert run('--exp', 22)[0] == code
 
 

@@ -7,21 +7,21 @@ import signal
 import pytest
 import torch
 
-from mmseg.engine.stopping import Stopped, StopRequest
+from mmseg.engine.stopping import StopRequest, TrainingInterrupted
 
 
 @pytest.mark.parametrize('number, code', [(signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGINT, 130)])
 def test_a_signal_is_a_request(number, code):
     before = signal.getsignal(number)
     with StopRequest() as request:
-        assert request.agreed() is None
+        assert request.should_stop() is None
         os.kill(os.getpid(), number)
-        assert request.agreed() == number
+        assert request.should_stop() == number
         if number == signal.SIGINT:
             with pytest.raises(KeyboardInterrupt):
                 os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
-    assert Stopped(number).code == code
+    assert TrainingInterrupted(number).code == code
 
 
 def one_of_two(rank: int, folder) -> None:
@@ -33,7 +33,7 @@ def one_of_two(rank: int, folder) -> None:
         for step in range(6):
             if (rank, step) == (1, 2):
                 os.kill(os.getpid(), signal.SIGUSR1)
-            if number := request.agreed():
+            if number := request.should_stop():
                 (folder / f'rank{rank}').write_text(f'{number} {step}')
                 break
     torch.distributed.destroy_process_group()

@@ -15,7 +15,7 @@ import torch
 from mmcv.parallel import DataContainer
 from torch.utils.data import Dataset
 
-from mmseg.datasets.loading.loader import build_dataloader, build_train_loader, worker_deaths_told
+from mmseg.datasets.loading.loader import build_dataloader, build_train_loader, translate_worker_errors
 from mmseg.utils import UserError
 
 SECONDS = 10_000  # that a process may take to end, in ms
@@ -193,5 +193,5 @@ def test_a_forked_process_leaves_the_workers_of_its_parent_alone(end):
 def test_a_killed_worker_is_told_in_one_line():
     loader = build_train_loader(Deadly(), 1, 1, seed=0, max_steps=4)
     with pytest.raises(UserError, match='a process that loads samples died.*workers_per_gpu'), \
-            worker_deaths_told():
+            translate_worker_errors():
         list(loader)

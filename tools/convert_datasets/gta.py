@@ -4,7 +4,7 @@
 
 For every labels/NUMBER.png it writes labels/NUMBER_labelTrainIds.png; from all of them the three files that
 rare class sampling reads. A few labels of the download differ in size from their image: they are named, left
-out, and kept in left_out.txt, which the data set reads. It can be stopped and started again.
+out, and kept in excluded_images.txt, which the data set reads. It can be stopped and started again.
 """
 from __future__ import annotations
 

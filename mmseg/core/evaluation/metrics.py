@@ -1,4 +1,4 @@
-"""Scores of a set of predictions against its labels: the lineage's evaluation functions."""
+"""Scores of a set of predictions against its labels: the reference implementation's evaluation functions."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -191,7 +191,7 @@ def _stacked(values: list[torch.Tensor], name: str) -> torch.Tensor:
 
 
 @contextlib.contextmanager
-def worker_deaths_told() -> Iterator[None]:
+def translate_worker_errors() -> Iterator[None]:
     """Inside the block, the death of a loader's worker is a UserError. torch raises it wherever the program
     happens to be, not only where it waits for a batch."""
     try:
@@ -276,7 +276,7 @@ def load_step(loader: DataLoader, step: int) -> Any:
 def build_dataloader(dataset: Dataset, samples_per_gpu: int, workers_per_gpu: int, num_gpus: int = 1,
                      dist: bool = True, shuffle: bool = True, seed: int | None = None,
                      drop_last: bool = False, pin_memory: bool = True) -> Loader:
-    """A loader over all items once: for testing, and for scripts of the lineage.
+    """A loader over all items once: for testing, and for scripts of the reference implementation.
 
     Args:
         dataset: what to load.

@@ -6,8 +6,8 @@
     class
     class_ids.json                {"classes": […], …}                      whose ids these are
 
-Paths are written relative to the data root. Files of the lineage, with paths that start with the
-data root or at "/", are read as well: images are recognised by their file name.
+Paths are written relative to the data root. Files of the reference implementation, with paths that start with
+the data root or at "/", are read as well: images are recognised by their file name.
 """
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'
 LEFTOVER = re.compile(r'.+(TrainIds\.png|\.json|\.npy|\.txt)\.tmp\d+')
 OUTPUT = '_labelTrainIds.png'
 LOCK_SECONDS = 20
-LEFT_OUT = 'left_out.txt'   # in the data root: images that training passes over, one name a line
+EXCLUDED = 'excluded_images.txt'   # in the data root: images that training passes over, one name a line
+FORMERLY = 'left_out.txt'
 
 
 def run_all(function: Callable[[Any], Any], items: Sequence[Any], nproc: int, title: str) -> list:
@@ -270,17 +271,21 @@ def convert_all(tasks: Sequence[Task], root: str, out_dir: str | None,
 
 def leave_out(root: str, names: Sequence[str]) -> None:
     """Keep the names of images that training passes over in the data root."""
-    path = osp.join(root, LEFT_OUT)
-    if names or osp.exists(path):
+    path = osp.join(root, EXCLUDED)
+    if names or left_out(root) or osp.exists(path):
         write_text(path, ''.join(f'{name}\n' for name in sorted(names)))
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(osp.join(root, FORMERLY))
 
 
 def left_out(root: str | None) -> set[str]:
-    """What :func:`leave_out` kept."""
-    path = osp.join(root or '.', LEFT_OUT)
-    if root is None or not osp.isfile(path):
-        return set()
-    return set(read_lines(path, 'list'))
+    """What :func:`leave_out` kept, under its former name too."""
+    found: set[str] = set()
+    for name in (EXCLUDED, FORMERLY) if root is not None else ():
+        path = osp.join(root, name)
+        if osp.isfile(path):
+            found.update(read_lines(path, 'list'))
+    return found
 
 
 @contextlib.contextmanager

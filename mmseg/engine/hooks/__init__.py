@@ -1,10 +1,10 @@
-from .bad_image_hook import BadImageHook
 from .checkpoint_hook import CheckpointHook
+from .corrupt_sample_hook import CorruptSampleHook
+from .parameter_sync_hook import ParameterSyncHook
 from .progress_hook import ProgressHook
-from .same_parameters_hook import SameParametersHook
 from .stopped_poly_hook import StoppedPolyLrUpdaterHook
 from .text_logger_hook import PercentTextLoggerHook
 from .uda_visualization_hook import UDAVisualizationHook
 
-__all__ = ['BadImageHook', 'CheckpointHook', 'PercentTextLoggerHook', 'ProgressHook', 'SameParametersHook',
-           'StoppedPolyLrUpdaterHook', 'UDAVisualizationHook']
+__all__ = ['CorruptSampleHook', 'CheckpointHook', 'PercentTextLoggerHook', 'ProgressHook',
+           'ParameterSyncHook', 'StoppedPolyLrUpdaterHook', 'UDAVisualizationHook']

@@ -14,7 +14,7 @@ class CheckpointHook(Hook):
 
     Args:
         interval: in steps.
-        by_epoch: only False; accepted because the lineage's configs say so.
+        by_epoch: only False; accepted because the reference implementation's configs say so.
         max_keep_ckpts: keep this many ``iter_<N>.pth`` of the run; -1 keeps all.
         save_optimizer: without it a run cannot be resumed.
         meta: added to the checkpoint's meta data.

@@ -26,7 +26,7 @@ BLOCK_LAYERS = {
 PREFIX = re.compile(r'^(?:segformer\.)?(?:encoder\.|(?=stages\.))')
 
 
-def own_mit_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def convert_hf_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The entries of a SegFormer file of ``transformers`` that belong to the encoder, as those of
     ``MixVisionTransformer``; a file of any other origin comes back as it is.
 

@@ -20,7 +20,7 @@ from mmseg.checkpoint.weights import load_pretrained
 from mmseg.utils import DataError
 
 from ..builder import BACKBONES
-from .mit_weights import own_mit_names
+from .mit_weights import convert_hf_state_dict
 
 # Pixels: the first stage's map, of stride 4, is reduced by convolutions of side 8.
 SMALLEST = 4 * (8 - 1) + 1
@@ -190,7 +190,8 @@ class MixVisionTransformer(nn.Module):
     def init_weights(self) -> None:
         """Load ``pretrained`` if there is one."""
         if self.pretrained:
-            load_pretrained(self, self.pretrained, extras=self.pretrained_extras, rename=own_mit_names)
+            load_pretrained(self, self.pretrained, extras=self.pretrained_extras,
+                            rename=convert_hf_state_dict)
 
     def _run_stage(self, i: int, x_BCHW: Tensor) -> Tensor:
         x, height, width = getattr(self, f'patch_embed{i + 1}')(x_BCHW)

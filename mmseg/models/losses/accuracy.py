@@ -6,7 +6,8 @@ from torch import Tensor
 def accuracy(pred: Tensor, target: Tensor, topk: int = 1, thresh: float | None = None) -> Tensor:
     """Percentage of pixels whose class is among the ``topk`` scores, as a 0-dim tensor (0–100).
 
-    Ignored pixels count as wrong: the lineage's ``acc_seg`` divides by the number of all pixels.
+    Ignored pixels count as wrong: the reference implementation's ``acc_seg`` divides by the number of all
+    pixels.
 
     Args:
         pred: scores (B C H W).

@@ -16,7 +16,7 @@ from ..builder import LOSSES
 class CrossEntropyLoss(nn.Module):
     """Pixel-wise cross-entropy, mean over *all* pixels (method.md, steps 3 and 8).
 
-    An ignored pixel contributes 0 and still counts in the mean, as in the lineage;
+    An ignored pixel contributes 0 and still counts in the mean, as in the reference implementation;
     ``avg_non_ignore=True`` divides by the number of valid pixels instead.
 
     Args:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.utils import UserError
-from mmseg.utils.distributed import number_of_processes
+from mmseg.utils.distributed import get_world_size
 from mmseg.utils.ranges import check_range
 from mmseg.utils.registry import check_keys
 
@@ -37,14 +37,15 @@ class RunningQuantile(nn.Module):
         if not (0 <= quantile <= 1 and 0 <= momentum <= 1):
             raise UserError(f'RunningQuantile: quantile {quantile} and momentum {momentum} must be 0–1')
         self.quantile, self.momentum = quantile, momentum
-        # Saved with the training state, not among the weights: those keep the lineage's names.
+        # Saved with the training state, not among the weights: those keep the reference
+        # implementation's names.
         self.register_buffer('value', torch.tensor(math.nan), persistent=False)
 
     @torch.no_grad()
     def forward(self, entropy: Tensor) -> Tensor:
         """Update with the entropies (any shape, nats) and return h as a 0-dim tensor."""
         current = _quantile(entropy.detach().flatten().float(), self.quantile)
-        processes = number_of_processes()
+        processes = get_world_size()
         if processes > 1:
             torch.distributed.all_reduce(current)
             current /= processes

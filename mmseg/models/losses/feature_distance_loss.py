@@ -91,5 +91,5 @@ def feature_distance(student: Tensor, imagenet: Tensor, mask: Tensor | None = No
 
 def class_mask(label: Tensor, classes: Sequence[int]) -> Tensor:
     """Where ``label`` is one of ``classes``, bool."""
-    # not torch.tensor(…, device=…), which waits for the device
+    # not torch.tensor(…, device=…), which synchronizes with the GPU
     return torch.isin(label, torch.tensor(list(classes)).to(label.device, non_blocking=True))

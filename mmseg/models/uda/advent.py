@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mmseg.core.method import Pass, Terms
 from mmseg.utils import ConfigError
 from mmseg.utils.ranges import check_range
+from mmseg.utils.registry import check_keys
 
 from ..builder import UDA
 from ..losses.adversarial_loss import AdversarialLoss
@@ -37,6 +38,7 @@ def judged_outputs(model: nn.Module, weights: Mapping[str, float], where: str) -
     for name, weight in weights.items():
         check_range(weight, f'{where}.{name}', 0)
     own = {'decode', *(name for name, _ in model.auxiliary_heads())}
+    check_keys(weights, own | {'aux'}, where)  # 'aux' stands in the settings of networks without it
     found = {name: weight for name, weight in weights.items() if name in own}
     if not found:
         raise ConfigError(f'{where}: the network has the outputs {", ".join(sorted(own))}, and weights are '

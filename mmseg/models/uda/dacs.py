@@ -86,7 +86,7 @@ class DACS(TeacherStudent):
         self.local_iter = int(state['local_iter'])
         saved = state.get('mix_losses', {})
         for name, buffer in self.mix_losses.named_buffers():
-            if name in saved:  # not in checkpoints of the lineage, nor in those of another loss
+            if name in saved:  # not in the reference's checkpoints, nor in those of another loss
                 buffer.copy_(saved[name])
 
     # -------------------------------------------------------------------- step

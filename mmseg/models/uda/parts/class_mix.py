@@ -24,7 +24,7 @@ def draw_class_masks(label: Tensor, per_image: bool = False, ignore_index: int |
             from the batch).
         ignore_index: a label that is never pasted; None lets 255 count as a class, as DACS does.
         present: the labels in each of the B images, ascending, if they are known: to find them, the host
-            has to wait for the device that holds ``label``.
+            has to synchronize with the GPU that holds ``label``.
     """
     if present is None:
         present = [present_classes(y) for y in label.cpu().numpy()]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from mmcv.runner import Hook
 
 
-class BadImageHook(Hook):
+class CorruptSampleHook(Hook):
     """Reports each sample that ``data.bad_image='skip'`` replaced, and how many they were at the end. Their
     number is kept in the checkpoints."""
 
@@ -12,7 +12,7 @@ class BadImageHook(Hook):
                  for meta in found or ()]
         replaced = [meta['replaced'] for meta in metas if 'replaced' in meta]
         for reasons in replaced:
-            runner.logger.warning(f'step {runner.iter}: took another sample, because {"; ".join(reasons)}')
+            runner.logger.warning(f'step {runner.iter}: replaced corrupt sample: {"; ".join(reasons)}')
         runner.meta['replaced_samples'] = runner.meta.get('replaced_samples', 0) + len(replaced)
 
     def after_run(self, runner) -> None:

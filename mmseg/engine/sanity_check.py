@@ -11,8 +11,8 @@ from mmseg.datasets.loading.size_groups import build_test_loader, sized_batches
 
 from .class_maps import class_maps
 from .evaluation import evaluating, unwrapped
-from .failure_dump import refuse_bad_step
-from .finite import FirstBadStep
+from .failure_dump import dump_nonfinite_step
+from .finite import NonFiniteTracker
 from .hooks.eval_hook import EvalHook
 from .runner import IterBasedRunner, on_cpu
 
@@ -27,7 +27,7 @@ class NoUpdate(OptimizerStep):
         return {}
 
 
-def rehearse_evaluations(runner: IterBasedRunner) -> None:
+def sanity_check_evaluations(runner: IterBasedRunner) -> None:
     """Test the first image of each evaluation set, so that what stops an evaluation is known before the first
     step.
 
@@ -41,7 +41,7 @@ def rehearse_evaluations(runner: IterBasedRunner) -> None:
         ConfusionMatrix(len(dataset.CLASSES), dataset.ignore_index).update(seg, dataset.get_gt_seg_map(index))
 
 
-def rehearse(runner: IterBasedRunner, loader: DataLoader) -> None:
+def sanity_check_step(runner: IterBasedRunner, loader: DataLoader) -> None:
     """Load the batch of the next step and run its forward and backward passes, so that a mistake in config
     or data, or too little memory, is known before anything of the run is written.
 
@@ -63,7 +63,7 @@ def rehearse(runner: IterBasedRunner, loader: DataLoader) -> None:
     model.train()
     runner.seed_step()
     step = NoUpdate(runner.optimizer_step)
-    watch = FirstBadStep()
+    watch = NonFiniteTracker()
     try:
         with runner.memory_of_step():
             outputs = model.train_step(unwrap_batch(batch, runner.device), step)
@@ -71,7 +71,7 @@ def rehearse(runner: IterBasedRunner, loader: DataLoader) -> None:
                 step.run_on_loss(outputs['loss'])
         watch.note(runner.iter, outputs['log_vars'])
         if watch.read() is not None:
-            refuse_bad_step(runner, runner.iter)
+            dump_nonfinite_step(runner, runner.iter)
     finally:
         step.begin()
         model.load_state_dict(weights)

@@ -5,7 +5,7 @@ from mmcv.runner import Hook
 from mmseg.utils.distributed import refuse_different_parameters
 
 
-class SameParametersHook(Hook):
+class ParameterSyncHook(Hook):
     """Of a run in several processes: at the start and before every checkpoint, see that student, teacher and
     all other parameters are the same in all of them. Each process computes its own teacher, and nothing else
     would notice that one went astray.

@@ -12,7 +12,7 @@ from mmseg.utils import UserError
 from .result_table import summarise
 
 
-class Evaluated:
+class SegEvaluator:
     """Evaluation for a data set with CLASSES, ignore_index, img_dir, len(), group_of(index) and
     get_gt_seg_map(index), and has_labels."""
 
