@@ -192,6 +192,16 @@ def test_the_teacher_follows_with_the_buffers_of_the_student():
     assert teacher.running_mean.tolist() == [7.0, 7.0]
 
 
+def test_the_teacher_of_stage_1_is_averaged_after_each_step():
+    stage, step, data = small(type='ProDA', alpha=0.5)
+    expected = stage.model.decode_head.conv_seg.weight.detach().clone()
+    for _ in range(2):
+        stage.train_step(data, step)
+        expected = (expected + stage.model.decode_head.conv_seg.weight.detach()) / 2
+        torch.testing.assert_close(stage.ema_model.decode_head.conv_seg.weight, expected)
+    assert not torch.allclose(expected, stage.model.decode_head.conv_seg.weight, rtol=1e-4)
+
+
 def test_the_teacher_trains_its_norms_and_drops_nothing():
     model = tiny()
     model['decode_head'].update(dropout_ratio=0.5, norm_cfg=dict(type='BN'))
@@ -219,6 +229,7 @@ def test_labels_follow_the_strong_view():
 
 def test_pixels_that_the_teacher_is_not_certain_of_have_no_label():
     stage, _, data = small(type='ProDADistillation', threshold=1.0)
+    stage.teacher.decode_head.conv_seg.bias.data[3] = 1000.0  # certain, and still not above 1
     assert (stage._label(data) == 255).all()
     stage, _, data = small(type='ProDADistillation', threshold=0.0)
     expected = stage.teacher.encode_decode(data['target_img']).argmax(1, keepdim=True)
