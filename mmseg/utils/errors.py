@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import NoReturn
 
+from tqdm import tqdm
+
 EXIT_CODE = 1
 TRACEBACK = 'MMSEG_TRACEBACK'
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -56,6 +58,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f'known: {", ".join(words) or "none"}'
 
 
+def write_error(text: str) -> None:
+    """Write an error on a line of its own: below the bars of whatever it has interrupted."""
+    for bar in list(getattr(tqdm, '_instances', ())):
+        bar.close()
+    sys.stderr.write(f'error: {text}\n')
+
+
 def one_line_errors(main: Callable[..., int | None]) -> Callable[..., None]:
     """Decorate a program's main function: a UserError, or a file that the system refuses, ends it with one
     line and exit code 1. With MMSEG_TRACEBACK=1 in the environment it ends with the traceback."""
@@ -67,7 +76,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., None]:
         except UserError as error:
             if os.environ.get(TRACEBACK):
                 raise
-            sys.stderr.write(f'error: {error}\n')
+            write_error(str(error))
             sys.exit(EXIT_CODE)
         except OSError as error:
             if isinstance(error, BrokenPipeError) and _nobody_reads():
@@ -75,7 +84,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., None]:
             line = refused_file(error)
             if line is None or os.environ.get(TRACEBACK):
                 raise
-            sys.stderr.write(f'error: {line}\n')
+            write_error(line)
             sys.exit(EXIT_CODE)
         except KeyboardInterrupt:
             sys.stderr.write('interrupted\n')

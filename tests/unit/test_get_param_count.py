@@ -26,7 +26,8 @@ def test_resnet18_and_a_linear_classifier():
 
 
 def test_readme_shows_rows_of_the_table():
-    section = (DOCS.parents[1] / 'README.md').read_text().partition('\n## Networks\n')[2].partition('\n## ')[0]
+    readme = (DOCS.parents[1] / 'README.md').read_text()
+    section = readme.partition('\n## Networks\n')[2].partition('\n## ')[0]
     rows = [line for line in section.splitlines() if line.count('|') == 6 and '.' in line]
     assert len(rows) == 4
     assert set(rows) <= set(DOCS.read_text().splitlines())

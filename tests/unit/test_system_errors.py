@@ -5,8 +5,9 @@ import errno
 import logging
 
 import pytest
+from tqdm import tqdm
 
-from mmseg.utils import get_root_logger, one_line_errors
+from mmseg.utils import UserError, get_root_logger, one_line_errors
 
 
 def test_a_log_on_a_full_disk_is_one_line(capsys, tmp_path):
@@ -38,3 +39,18 @@ def test_other_errors_of_the_system_keep_their_traceback():
 
     with pytest.raises(OSError, match='ours'):
         program()
+
+
+def test_an_error_has_a_line_of_its_own_below_a_bar(capsys):
+    """As in an evaluation that is interrupted while its bar is open and somebody holds it."""
+    bar = tqdm(total=10, mininterval=0)
+    bar.update()
+
+    @one_line_errors
+    def program():
+        raise UserError('a mistake')
+
+    with pytest.raises(SystemExit):
+        program()
+    assert capsys.readouterr().err.endswith('\nerror: a mistake\n')
+    bar.close()
