@@ -96,7 +96,7 @@ def make_batch(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     cells = rng.randint(0, 19, (args.batch, 1, args.size // 32, args.size // 32))
     label = np.kron(cells, np.ones((1, 1, 32, 32), np.int64))
     source, target = (torch.from_numpy(rng.standard_normal(shape).astype(np.float32)) for _ in range(2))
-    # the loader's workers find the classes, so that no step synchronizes with the GPU to tell them
+    # the loader's workers find the classes, so that no step has to fetch them from the GPU
     metas = [dict(META, label_classes=present_classes(one)) for one in label]
     return dict(img=source.to(args.device), img_metas=metas, target_img=target.to(args.device),
                 gt_semantic_seg=torch.from_numpy(label).to(args.device), target_img_metas=metas)
