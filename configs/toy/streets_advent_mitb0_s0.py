@@ -9,14 +9,11 @@ _base_ = [
     '../_base_/models/daformer_sepaspp_mitb0_narrow.py',
     '../_base_/datasets/uda_streets_256x128.py',
     '../_base_/uda/advent.py',
+    '../_base_/schedules/adamw_adam_toy.py',
     '../_base_/schedules/poly10warm_toy.py',
 ]
 
 data = dict(samples_per_gpu=2, workers_per_gpu=2)
-optimizer = dict(
-    student=dict(type='AdamW', lr=3e-4, betas=(0.9, 0.999), weight_decay=0.01),
-    discriminator=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)))
-optimizer_config = None
 
 name = 'streets_advent_mitb0_s0'
 exp = 'basic'

@@ -11,6 +11,7 @@ _base_ = [
     '../_base_/models/daformer_sepaspp_mitb0_narrow.py',
     '../_base_/datasets/uda_streets_256x128.py',
     '../_base_/uda/dannet.py',
+    '../_base_/schedules/adamw_adam_toy.py',
     '../_base_/schedules/poly10warm_toy.py',
 ]
 
@@ -27,10 +28,6 @@ data = dict(
                 img_dir='rgb_anon/train',
                 pipeline={{_base_.target_train_pipeline}},
                 paired_with='target'))))
-optimizer = dict(
-    student=dict(type='AdamW', lr=3e-4, betas=(0.9, 0.999), weight_decay=0.01),
-    discriminator=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)))
-optimizer_config = None
 
 name = 'streets_dannet_mitb0_s0'
 exp = 'basic'
