@@ -117,12 +117,7 @@ def draw_by_image_in(setattr_) -> None:
 
 def one_step(model: nn.Module, step: OptimizerStep, batch: dict, seed: int) -> dict:
     set_random_seed(seed)
-    outputs = model.train_step(for_model(model, batch), step)
-    if 'loss' in outputs:
-        step.begin()
-        step.backward(outputs['loss'])
-        step.finish()
-    return outputs['log_vars']
+    return model.train_step(for_model(model, batch), step)['log_vars']
 
 
 def gradients(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -22,7 +22,7 @@ class ToyAdversarial(UDADecorator):
     def __init__(self, model: dict, max_iters: int = 1, weight: float = 0.1):
         super().__init__(model)
         self.discriminator = nn.Conv2d(self.num_classes, 1, 4, 4)
-        self.weight, self.local_iter = weight, 0
+        self.weight = weight
 
     def networks(self) -> dict[str, nn.Module]:
         return {'student': self.model, 'discriminator': self.discriminator}
@@ -49,6 +49,3 @@ class ToyAdversarial(UDADecorator):
     def judged(self, log_prob: torch.Tensor, label: float) -> torch.Tensor:
         logits = self.network('discriminator')(log_prob.exp())
         return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(label)))
-
-    def end_step(self) -> None:
-        self.local_iter += 1

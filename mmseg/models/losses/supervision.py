@@ -44,7 +44,7 @@ def supervise_head(output: HeadOutput, label: Tensor, weight: Tensor | None = No
     return terms
 
 
-def regularise(losses: Iterable[nn.Module], output: SegOutput, **seen: Any) -> Terms:
+def regularise(losses: Iterable[nn.Module], output: SegOutput | HeadOutput, **seen: Any) -> Terms:
     """The regularisers of a pass: losses that need no label of every pixel.
 
     Each has ``loss_weight``, applied here, and ``loss_name``; it returns the unweighted value, a 0-dim
@@ -61,11 +61,12 @@ def regularise(losses: Iterable[nn.Module], output: SegOutput, **seen: Any) -> T
             value = loss.of(output, seen)
         else:
             value = loss(output.logits, **log_prob_for(loss, output))
-        weighted = {loss.loss_name: loss.loss_weight * value}
-        terms = terms + Terms(weighted, {f'raw_{loss.loss_name}': value.detach()} if logs_raw(loss) else {})
+        terms = terms + weighted(loss, value)
     return terms
 
 
-def logs_raw(loss: nn.Module) -> bool:
-    """Whether the unweighted value is logged too; the reference logs none of the feature distance."""
-    return getattr(loss, 'logs_raw', True)
+def weighted(loss: nn.Module, value: Tensor) -> Terms:
+    """A loss's value times its ``loss_weight`` and, unless its attribute ``logs_raw`` is False, the value
+    itself for the log."""
+    raw = {f'raw_{loss.loss_name}': value.detach()} if getattr(loss, 'logs_raw', True) else {}
+    return Terms({loss.loss_name: loss.loss_weight * value}, raw)

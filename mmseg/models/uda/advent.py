@@ -19,7 +19,7 @@ from mmseg.utils.registry import check_keys
 from ..builder import UDA
 from ..losses.adversarial_loss import AdversarialLoss
 from ..losses.minent_loss import MinEntLoss, self_information
-from ..losses.supervision import supervise
+from ..losses.supervision import regularise, supervise
 from ..output import SegOutput
 from .parts.discriminator import build_discriminator
 from .uda_decorator import UDADecorator
@@ -76,10 +76,7 @@ class MinEnt(UDADecorator):
         [output] = self.network('student')(img)
         terms = Terms()
         for name, loss in self.entropies.items():
-            supervised = output.supervised[name]
-            value = loss(supervised.logits, supervised.log_prob)
-            terms = terms + Terms({f'trg.{name}.{loss.loss_name}': loss.loss_weight * value},
-                                  {f'trg.{name}.raw_{loss.loss_name}': value.detach()})
+            terms = terms + regularise([loss], output.supervised[name]).prefixed(f'trg.{name}')
         return terms
 
 

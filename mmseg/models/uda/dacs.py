@@ -76,14 +76,14 @@ class DACS(TeacherStudent):
             self.model.decode_head.ignore_index, loss_weight=imnet_feature_dist_lambda)
         self.source_losses = [distance] if imnet_feature_dist_lambda > 0 else []
         self.mix_losses = nn.ModuleList(build_loss(cfg) for cfg in (entropy_balance, *mix_losses) if cfg)
-        self.joint_encoder, self.local_iter = joint_encoder, 0
+        self.joint_encoder = joint_encoder
         self.train()
 
     def training_state(self) -> dict[str, Any]:
-        return {'local_iter': self.local_iter, 'mix_losses': dict(self.mix_losses.named_buffers())}
+        return {**super().training_state(), 'mix_losses': dict(self.mix_losses.named_buffers())}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        self.local_iter = int(state['local_iter'])
+        super().load_training_state(state)
         saved = state.get('mix_losses', {})
         for name, buffer in self.mix_losses.named_buffers():
             if name in saved:  # not in the reference's checkpoints, nor in those of another loss
@@ -107,9 +107,6 @@ class DACS(TeacherStudent):
             return [Pass(lambda: self._both(batch, augment), trains=('student',))]
         return [Pass(lambda: self._source(batch), ('student',), self.log_gradients),
                 Pass(lambda: self._mixed(batch, augment), ('student',))]
-
-    def end_step(self) -> None:
-        self.local_iter += 1
 
     def _source(self, batch: Mapping[str, Any]) -> Terms:
         [output] = self.network('student')(batch['img'])

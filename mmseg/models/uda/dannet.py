@@ -23,16 +23,16 @@ from mmseg.utils.ranges import check_range, check_ranges
 
 from ..builder import UDA, build_loss
 from ..losses.adversarial_loss import AdversarialLoss
-from ..losses.supervision import supervise
+from ..losses.supervision import supervise, weighted
 from ..output import HeadOutput
 from ..segmentors import RelitEncoderDecoder, RelitOutput
 from ..utils.class_weight import TRAIN_STD, class_weights, pixel_weights
+from .advent import SOURCE, TARGET
 from .parts.day_night_label import day_night_label
 from .parts.discriminator import build_discriminator
 from .uda_decorator import UDADecorator
 
 IMAGES = MappingProxyType(dict(day='reference_img', night='target_img'))
-SOURCE, TARGET = 0, 1  # what a discriminator should say
 LIGHT_WEIGHTS: Mapping[str, float] = MappingProxyType(dict(source=1.0, day=0.01, night=0.01))
 LIGHT: Mapping[str, Any] = MappingProxyType(dict(type='LightLoss'))
 STATIC: Mapping[str, Any] = MappingProxyType(dict(type='StaticLoss'))
@@ -116,7 +116,7 @@ class DANNet(UDADecorator):
         logits, terms = self._adapted('night', batch, seen)
         label = day_night_label(seen['day'], seen['night'], self.class_weight, **self.fusion)        # 4
         value = self.static(logits, label, self.fusion['ignore_index'])                              # 5
-        return terms + _weighted(f'night.{self.static.loss_name}', self.static.loss_weight, value)
+        return terms + weighted(self.static, value).prefixed('night')
 
     def _source(self, batch: Mapping[str, Any], seen: dict) -> Terms:
         [output] = self.network('student')(batch['img'])
@@ -133,12 +133,13 @@ class DANNet(UDADecorator):
         seen[domain] = logits.detach()
         fooled = self._answer(domain, logits, SOURCE)                                                # 3
         return logits, (self._light(domain, output, img, batch)
-                        + _weighted(f'{domain}.adversarial', self.adversarial.loss_weight, fooled))
+                        + weighted(self.adversarial, fooled).prefixed(domain))
 
     def _light(self, domain: str, output: RelitOutput, img: Tensor, batch: Mapping[str, Any]) -> Terms:
         value = self.light(output.residual, img, batch['target_img'].mean())                         # 1
-        weight = self.light_weights[domain] * self.light.loss_weight
-        return _weighted(f'{domain}.{self.light.loss_name}', weight, value)
+        found = weighted(self.light, value)
+        losses = {name: self.light_weights[domain] * loss for name, loss in found.losses.items()}
+        return Terms(losses, found.metrics).prefixed(domain)
 
     def _judged(self, seen: dict) -> Terms:
         return Terms({f'd.{name}.{domain}': self._answer(name, seen[domain], wanted) / 2             # 6
@@ -151,11 +152,6 @@ class DANNet(UDADecorator):
         if self.target_size is None:
             return prediction.logits
         return prediction.head.upsample(prediction.coarse, self.target_size)
-
-
-def _weighted(name: str, weight: float, value: Tensor) -> Terms:
-    domain, _, loss = name.rpartition('.')
-    return Terms({name: weight * value}, {f'{domain}.raw_{loss}': value.detach()})
 
 
 def _checked(light_weights: Mapping, size: Sequence[int] | None) -> tuple[dict, tuple[int, ...] | None]:

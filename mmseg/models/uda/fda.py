@@ -15,7 +15,7 @@ from torch import Tensor
 from mmseg.core.method import Pass, Terms
 
 from ..builder import UDA, build_loss
-from ..losses.supervision import supervise
+from ..losses.supervision import supervise, weighted
 from .parts.fourier import FourierTransfer
 from .uda_decorator import UDADecorator
 
@@ -55,8 +55,6 @@ class FDA(UDADecorator):
 
     def _target(self, batch: Mapping[str, Any]) -> Terms:
         [output] = self.network('student')(batch['target_img'])
-        value = self.entropy(output.prediction.coarse)
-        name = self.entropy.loss_name
-        terms = Terms({f'trg.{name}': self.entropy.loss_weight * value}, {f'trg.raw_{name}': value.detach()})
+        terms = weighted(self.entropy, self.entropy(output.prediction.coarse))
         label = batch.get('target_pseudo_semantic_seg')
-        return terms if label is None else terms + supervise(output, label).prefixed('trg')
+        return (terms if label is None else terms + supervise(output, label)).prefixed('trg')

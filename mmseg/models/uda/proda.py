@@ -91,7 +91,7 @@ class ProDA(TeacherStudent):
         check_range(prototype_steps, 'uda.prototype_steps', 0)
         channels = check_single_output(self.model)
         self.max_iters, self.alpha, self.threshold = max_iters, alpha, threshold
-        self.prototype_steps, self.strong_view, self.local_iter = prototype_steps, dict(strong_view), 0
+        self.prototype_steps, self.strong_view = prototype_steps, dict(strong_view)
         self.start_model = build_segmentor(copy.deepcopy(model)).requires_grad_(False)
         self.prototypes = Prototypes(self.num_classes, channels, momentum)
         self.ce = CrossEntropyLoss(loss_weight=ce_weight, avg_non_ignore=True)
@@ -106,15 +106,8 @@ class ProDA(TeacherStudent):
 
     def train(self, mode: bool = True) -> ProDA:
         super().train(mode)
-        if hasattr(self, 'start_model'):
-            self.start_model.eval()
+        self.start_model.eval()
         return self
-
-    def training_state(self) -> dict[str, Any]:
-        return {'local_iter': self.local_iter}
-
-    def load_training_state(self, state: dict[str, Any]) -> None:
-        self.local_iter = int(state['local_iter'])
 
     def begin_step(self) -> None:
         self._means = []
@@ -149,7 +142,7 @@ class ProDA(TeacherStudent):
         for means, present in self._means:
             update(of_all_processes(means), of_all_processes(present))
         follow(self.ema_model, self.model, self.alpha)
-        self.local_iter += 1
+        super().end_step()
 
     @torch.no_grad()
     def _observe(self, network: nn.Module, batch: Mapping[str, Any]) -> Tensor:

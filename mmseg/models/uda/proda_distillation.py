@@ -44,7 +44,7 @@ class ProDADistillation(UDADecorator):
         check_range(threshold, 'uda.threshold', 0, 1)
         check_single_output(self.model)
         self.max_iters, self.threshold, self.strong_view = max_iters, threshold, dict(strong_view)
-        self.teacher_from, self.local_iter = teacher_from, 0
+        self.teacher_from = teacher_from
         self.teacher = build_segmentor(copy.deepcopy(teacher or model)).requires_grad_(False)
         self.ce = CrossEntropyLoss(avg_non_ignore=True)
         self.distillation = DistillationLoss(as_released, distillation_weight)
@@ -60,15 +60,8 @@ class ProDADistillation(UDADecorator):
 
     def train(self, mode: bool = True) -> ProDADistillation:
         super().train(mode)
-        if hasattr(self, 'teacher'):
-            self.teacher.eval()
+        self.teacher.eval()
         return self
-
-    def training_state(self) -> dict[str, Any]:
-        return {'local_iter': self.local_iter}
-
-    def load_training_state(self, state: dict[str, Any]) -> None:
-        self.local_iter = int(state['local_iter'])
 
     def begin_step(self) -> None:
         if self.local_iter == 0 and self.teacher_from is None:
@@ -81,9 +74,6 @@ class ProDADistillation(UDADecorator):
                  for _ in batch['target_img']]
         return [Pass(lambda: source_images(self.network('student'), batch)[1], ('student',)),
                 Pass(lambda: self._target(batch, views), ('student',))]
-
-    def end_step(self) -> None:
-        self.local_iter += 1
 
     @torch.no_grad()
     def _label(self, batch: Mapping[str, Any]) -> Tensor:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -17,6 +18,7 @@ class UDADecorator(Method):
         self.model = build_segmentor(copy.deepcopy(model))
         self.num_classes = self.model.num_classes
         self.train_cfg, self.test_cfg = self.model.train_cfg, self.model.test_cfg
+        self.local_iter = 0  # steps made
 
     def init_weights(self) -> None:
         """Load the pretrained encoder into the student."""
@@ -31,6 +33,15 @@ class UDADecorator(Method):
 
     def trainable(self) -> dict[str, tuple[str, ...]]:
         return {'optimizer': ('student',)}
+
+    def end_step(self) -> None:
+        self.local_iter += 1
+
+    def training_state(self) -> dict[str, Any]:
+        return {'local_iter': self.local_iter}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        self.local_iter = int(state['local_iter'])
 
     def extract_feat(self, img: Tensor):
         return self.model.extract_feat(img)
