@@ -173,12 +173,9 @@ def test_a_step_of_fda(round_, with_labels):
     log, (source, target) = losses_of(method, leaves, batch)
     assert_agree(log['total'], expected[f'{round_}/total'])
     assert_agree(log['trg.raw_charbonnier'], expected['step/ent_trg'])
-    for name, grad in (('src', source), ('trg', target)):
-        key = f'{round_}/grad_{name}'
-        if key in expected:
-            assert_agree(sample(grad, 7), expected[key], 1e-3)
-        else:
-            assert not with_labels
+    if with_labels:  # of the other round the golden values have no gradients
+        assert_agree(sample(source, 7), expected['step_ssl/grad_src'], 1e-3)
+        assert_agree(sample(target, 7), expected['step_ssl/grad_trg'], 1e-3)
 
 
 @pytest.mark.parametrize('round_, with_labels', [('step', False), ('step_ssl', True)])

@@ -11,7 +11,6 @@ import numpy as np
 from mmseg.utils import DataError
 
 FIELD_OF_VIEW = 64.4  # degrees, horizontal, of the cameras of Dark Zurich
-SKY_DEPTH = 540.0  # metres
 FEWEST_MATCHES = 14  # twice what a fundamental matrix needs
 
 
