@@ -27,7 +27,7 @@ def warp_by_depth(prob: Tensor, depth: Tensor, motion: Motion, calibrations: tup
 
     Args:
         prob: (1 C H W).
-        depth: (H W), metres, above 0; the sky far away (``camera_motion.SKY_DEPTH``).
+        depth: (H W), metres, above 0; the sky far away (540 in the authors' code).
         calibrations: K of the day and of the dark view, numpy or tensor (3, 3).
 
     Returns:
