@@ -53,11 +53,25 @@ def init_worker(worker: int, seed: int) -> None:
 
 def _end_with_parent() -> None:
     """torch looks for the parent too, but its worker then waits for somebody to take the batch it has."""
-    parent = multiprocessing.parent_process()
-    while os.getppid() == parent.pid:
+    parent, own = multiprocessing.parent_process(), os.getppid()
+    # A fork server (the default of Python 3.14) stands between the two, and does not end with the parent.
+    direct = own == parent.pid
+    while os.getppid() == own and (direct or _exists(parent.pid)):
         # Told at once, unless another process has the pipe's other end as well.
         parent.join(LOOK_SECONDS)
+        if not direct and not parent.is_alive():
+            break
     os._exit(1)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 _STARTED: WeakSet = WeakSet()
