@@ -1,4 +1,4 @@
-"""Two processes that train together (gloo)."""
+"""Processes that start from a clean one, and two that train together (gloo)."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -10,7 +10,8 @@ from torch import distributed, multiprocessing
 
 # Children of a process that imports and does nothing else: one that is forked from a process that has made
 # backward passes, or has threads, may wait for ever.
-multiprocessing.set_forkserver_preload(['mmseg.apis'])
+CLEAN = multiprocessing.get_context('forkserver')
+CLEAN.set_forkserver_preload(['mmseg.apis'])
 
 
 def _one(rank: int, folder: Path, work: Callable[..., Any], arguments: tuple) -> None:

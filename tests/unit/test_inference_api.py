@@ -191,6 +191,7 @@ def test_the_demo_writes_an_image_a_folder_and_a_video(tmp_path, run_dir, model,
     assert demo(run_dir, tmp_path / 'v.avi') == 0
     result = cv2.VideoCapture(str(tmp_path / 'v_seg.mp4'))
     frames = list(image_demo.frames_of(result))
+    result.release()  # its threads are no forked process's to end
     assert len(frames) == 3 and frames[0].shape == (*SIZE_HW, 3)
     assert not list(tmp_path.glob('.*'))
 

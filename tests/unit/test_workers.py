@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -167,9 +168,8 @@ def test_a_mistake_ends_the_workers_of_the_block():
     assert not any(Path(f'/proc/{pid}').exists() for pid in pids)
 
 
-@pytest.mark.parametrize('end', ['close', 'free'])
-def test_a_forked_process_leaves_the_workers_of_its_parent_alone(end):
-    """As a worker of another loader, which inherits this one and whose garbage collector frees it."""
+def fork_and_drop(end: str) -> None:
+    """Fork while a loader has workers, drop the loader in the child, and go on loading here."""
     loader = build_dataloader(Counted(), 1, 2, dist=False, shuffle=False)
     batches = iter(loader)
     next(batches)
@@ -188,6 +188,41 @@ def test_a_forked_process_leaves_the_workers_of_its_parent_alone(end):
     assert all(worker.is_alive() for worker in workers)
     loader.close()
     assert not any(worker.is_alive() for worker in workers)
+
+
+@pytest.mark.parametrize('end', ['close', 'free'])
+def test_a_forked_process_leaves_the_workers_of_its_parent_alone(end):
+    """As a worker of another loader, which inherits this one and whose garbage collector frees it. Not in
+    this process, whose garbage holds what other tests left: a child that frees some of it waits for ever."""
+    from two_processes import CLEAN  # the programs of this file do not have it
+
+    process = CLEAN.Process(target=fork_and_drop, args=(end,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
+def tell_workers(pipe) -> None:
+    loader = build_dataloader(Slow(), 1, 2, dist=False, shuffle=False)
+    iter(loader).__next__()
+    pipe.send([worker.pid for worker in loader._iterator._workers])
+    signal.pause()
+
+
+def test_workers_of_a_fork_server_end_with_the_process_that_uses_them():
+    """Python 3.14 starts them so: their parent in the system is the server, which goes on."""
+    from two_processes import CLEAN
+
+    here, there = CLEAN.Pipe(duplex=False)
+    process = CLEAN.Process(target=tell_workers, args=(there,))
+    process.start()
+    pids = here.recv()
+    process.kill()
+    process.join()
+    deadline = time.monotonic() + 15
+    while any(Path(f'/proc/{pid}').exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f'/proc/{pid}').exists() for pid in pids)
 
 
 def test_a_killed_worker_is_told_in_one_line():
