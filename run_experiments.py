@@ -2,6 +2,7 @@
 
     python run_experiments.py --list
     python run_experiments.py --exp 21 [--dry-run]
+    python run_experiments.py --exp 22 --only ebda,daformer --seeds 0,1
     python run_experiments.py --config configs/ebda/cs2acdc_ebda_daformer_mitb5_s0.py
     python run_experiments.py --exp 22 --machine slurm --slurm slurm_partition=gpu timeout_min=1440
     python run_experiments.py --resume work_dirs/local-basic/RUN
@@ -49,6 +50,7 @@ from mmseg.experiments.runs import (
     read,
     write_config,
 )
+from mmseg.experiments.selection import seeds, selected, words
 from mmseg.experiments.slurm import submit
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options
@@ -66,6 +68,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     what.add_argument('--exp', type=int, metavar='ID', help='all runs of this table')
     what.add_argument('--config', metavar='FILE', help='the run of this config file')
     what.add_argument('--list', action='store_true', help='print the ids of --exp with their titles')
+    parser.add_argument('--only', type=words, metavar='NAME,…', help='of the table only these methods (ebda, '
+                        'daformer, dacs, source-only, …) or parts of names (segformer, mitb5, …)')
+    parser.add_argument('--seeds', type=seeds, metavar='N,…', help='of the table only these seeds')
     parser.add_argument('--resume', metavar='DIR', type=Path,
                         help='go on in the folder of an interrupted run, with the config kept there '
                         'unless --exp or --config gives another')
@@ -91,6 +96,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args.options, args.slurm = parse_options(args.options), parse_options(args.slurm)
     if args.exp is None and not (args.config or args.list or args.resume):
         parser.error('one of --exp, --config, --resume and --list is needed')
+    if (args.only or args.seeds) and args.exp is None:
+        parser.error('--only and --seeds choose from the table of --exp')
     if args.slurm and args.machine != 'slurm':
         parser.error('--slurm is for --machine slurm')
     if args.resume and args.resume.is_dir():
@@ -115,7 +122,9 @@ def selected_configs(args: argparse.Namespace) -> list[tuple[dict, dict]]:
     """(config, base) of each run that --exp, --config or --resume asks for."""
     if args.exp is not None:
         cfgs = generate_experiment_cfgs(args.exp)
-        return [(resolve(cfg), resolve({'_base_': cfg['_base_']})) for cfg in cfgs]
+        resolved = [resolve(cfg) for cfg in cfgs]
+        return [(resolved[place], resolve({'_base_': cfgs[place]['_base_']}))
+                for place in selected(resolved, args.only, args.seeds)]
     path = Path(args.config) if args.config else find_kept_config(args.resume)
     cfg = read(path)
     cfg.setdefault('name', path.stem)
@@ -146,8 +155,8 @@ def group_of(args: argparse.Namespace) -> Path:
 
 
 def report_of(args: argparse.Namespace) -> str | None:
-    """The arguments of tools.report for a table; None for a single run."""
-    if args.exp is None:
+    """The arguments of tools.report for a whole table; None for chosen runs."""
+    if args.exp is None or args.only or args.seeds:
         return None
     table = ['--exp', str(args.exp)]
     elsewhere = [] if args.work_dirs == Path('work_dirs') else ['--work-dirs', str(args.work_dirs)]
