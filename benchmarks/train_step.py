@@ -1,15 +1,17 @@
-"""Time a training step of EBDA, ours beside the released order of passes, alternating in one process.
+"""Time a training step: EBDA beside the released order of its passes, alternating; or another method alone.
 
     python -m benchmarks.train_step --backbone mit_b5 --size 256 --batch 1
     python -m benchmarks.train_step --backbone mit_b0 --size 256 --batch 2
+    python -m benchmarks.train_step --backbone mit_b0 --method advent
     python -m benchmarks.train_step --size 512 --batch 2 --amp bfloat16 --compile     (a GPU)
 
-Both schedules train a network of their own from the same weights on the same batches of noise; the ratio
-is the median over the rounds, each of which times both, so a noisy machine does not decide it. In one process
-both keep the memory that they free, as tools/train.py lets the C library do it, and the peak of the memory is
-that of both networks together. With --processes each has a process of its own, and the released schedule
-the C library as it is. Precision, compilation and recomputed activations are those of ours; the released code
-has none of them.
+Both schedules train a network of their own from the same weights on the same batches of noise, and step k
+draws the same random numbers in every run; the ratio is the median over the rounds, each of which times both,
+so a noisy machine does not decide it. In one process both keep the memory that they free, as tools/train.py
+lets the C library do it, and the peak of the memory is that of both networks together. With --processes each
+has a process of its own, and the released schedule the C library as it is. Precision, compilation and
+recomputed activations are those of ours; the released code has none of them. All methods train the network of
+EBDA, so that their steps compare.
 """
 from __future__ import annotations
 
@@ -28,26 +30,20 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.methods import METHODS, make_batch, make_config, make_method, make_optimizers
 from benchmarks.released_schedule import ReleasedSchedule, make_plain
+from mmseg.core.method import Method
 from mmseg.core.optimizer_step import OptimizerStep
-from mmseg.engine.optimizer import build_optimizer
 from mmseg.engine.precision import grad_scaler, prepare_networks, set_tf32
-from mmseg.models.builder import build_train_model
 from mmseg.models.uda import dacs
 from mmseg.models.uda.dacs import DACS
 from mmseg.ops.cpu import accelerate
-from mmseg.utils.config import load_config
+from mmseg.utils import set_random_seed
 from mmseg.utils.files import write_json
-from mmseg.utils.labels import present_classes
 from mmseg.utils.memory import keep_freed_memory
-
-CONFIG = Path(__file__).resolve().parents[1] / 'configs/ebda/cs2acdc_ebda_daformer_mitb5_s0.py'
-SMALL_CHANNELS = {'mit_b0': [32, 64, 160, 256]}
-META = dict(img_norm_cfg=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True))
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -56,50 +52,31 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--backbone', default='mit_b5', choices=[f'mit_b{i}' for i in range(6)])
     parser.add_argument('--size', type=int, default=256, help='side of the crop, pixels')
     parser.add_argument('--batch', type=int, default=1)
+    parser.add_argument('--method', choices=list(METHODS), default='ebda')
     parser.add_argument('--rounds', type=int, default=5, help='timed steps of each schedule')
     parser.add_argument('--warmup', type=int, default=2, help='steps before that')
-    parser.add_argument('--schedule', choices=['ours', 'released', 'both'], default='both')
+    parser.add_argument('--schedule', choices=['ours', 'released', 'both'],
+                        help='default: both of ebda, ours of other methods')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=int, help='of the CPU (default: as torch finds them)')
     parser.add_argument('--amp', choices=['bfloat16', 'float16'], help='of ours')
     parser.add_argument('--compile', action='store_true', help='of ours')
+    parser.add_argument('--compile-mode',
+                        choices=['default', 'reduce-overhead', 'max-autotune-no-cudagraphs'],
+                        help='--compile in this mode of torch.compile')
     parser.add_argument('--with-cp', action='store_true', help='of ours: recompute activations')
     parser.add_argument('--joint-encoder', action='store_true',
                         help='of ours: source and mixed images in one pass of the encoder')
     parser.add_argument('--tf32', action='store_true', help='of both')
     parser.add_argument('--processes', action='store_true', help='one for each schedule, in turns')
     parser.add_argument('--json', type=Path, metavar='FILE', help='also write the figures here')
-    return parser.parse_args(argv)
-
-
-def make_config(args: argparse.Namespace) -> Any:
-    cfg = load_config(CONFIG)
-    cfg.model.pretrained = None
-    cfg.model.backbone.type = args.backbone
-    cfg.model.decode_head.in_channels = SMALL_CHANNELS.get(args.backbone, [64, 128, 320, 512])
-    cfg.model.backbone.with_cp = args.with_cp
-    cfg.uda.debug_img_interval = 10 ** 9
-    cfg.uda.joint_encoder = args.joint_encoder
-    cfg.compile, cfg.tf32 = args.compile, args.tf32
-    if args.amp:
-        cfg.amp = dict(dtype=args.amp)
-    # rows without weight, in the proportion of the 512 crop
-    cfg.uda.pseudo_weight_ignore_top, cfg.uda.pseudo_weight_ignore_bottom = (
-        15 * args.size // 512, 120 * args.size // 512)
-    return cfg
-
-
-def make_batch(args: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """Noise for images, blocks of classes for labels."""
-    rng = np.random.RandomState(seed)
-    shape = (args.batch, 3, args.size, args.size)
-    cells = rng.randint(0, 19, (args.batch, 1, args.size // 32, args.size // 32))
-    label = np.kron(cells, np.ones((1, 1, 32, 32), np.int64))
-    source, target = (torch.from_numpy(rng.standard_normal(shape).astype(np.float32)) for _ in range(2))
-    # the loader's workers find the classes, so that no step has to fetch them from the GPU
-    metas = [dict(META, label_classes=present_classes(one)) for one in label]
-    return dict(img=source.to(args.device), img_metas=metas, target_img=target.to(args.device),
-                gt_semantic_seg=torch.from_numpy(label).to(args.device), target_img_metas=metas)
+    args = parser.parse_args(argv)
+    if args.compile_mode:
+        args.compile = dict(mode=args.compile_mode)
+    args.schedule = args.schedule or ('both' if args.method == 'ebda' else 'ours')
+    if args.method != 'ebda' and args.schedule != 'ours':
+        parser.error(f'--schedule {args.schedule}: the released order of passes is that of --method ebda')
+    return args
 
 
 @dataclass
@@ -107,51 +84,59 @@ class Side:
     """One of the schedules with a network of its own."""
 
     name: str
-    model: DACS
+    model: Method
     owner: OptimizerStep | ReleasedSchedule
     batches: list[dict[str, Any]]
     device: str
 
     @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        return self.owner.optimizers[''] if isinstance(self.owner, OptimizerStep) else self.owner.optimizer
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        owner = self.owner
+        return [*owner.optimizers.values()] if isinstance(owner, OptimizerStep) else [owner.optimizer]
 
-    def step(self, number: int) -> float:
-        """Seconds of a step."""
+    def run(self, number: int) -> None:
+        """Step ``number`` with its random numbers; does not wait for the device."""
+        set_random_seed(number)
         batch = self.batches[number % len(self.batches)]
-        synchronise(self.device)
-        start = time.perf_counter()
         if isinstance(self.owner, ReleasedSchedule):
             self.owner.train_step(batch)
         else:
             self.model.train_step(batch, self.owner)
+
+    def step(self, number: int) -> float:
+        """Seconds of a step."""
+        synchronise(self.device)
+        start = time.perf_counter()
+        self.run(number)
         synchronise(self.device)
         return time.perf_counter() - start
 
     def details(self) -> dict[str, Any]:
-        """Seconds of each part of a step, operations, and the peak of the memory of this process."""
+        """Seconds of each part of a step, operations (of EBDA and DAFormer), and the peak of the memory of
+        this process in these steps."""
+        reset_peak_memory(self.device)
         with parts_timed(self) as seconds:
             for number in range(len(self.batches)):
                 self.step(number)
         return dict(parts={name: value / len(self.batches) for name, value in seconds.items()},
-                    peak_memory_mb=peak_memory(self.device),
-                    tflop=count_flops(self.name, self.model, self.batches[0]) / 1e12)
+                    peak_memory_mb=peak_memory(self.device), tflop=tflop_of(self))
 
 
 def make_side(args: argparse.Namespace, name: str) -> Side:
     cfg = make_config(args)
     set_tf32(args.tf32)
-    torch.manual_seed(0)
-    model = build_train_model(cfg)
-    model.to(args.device).train()
+    model = make_method(cfg).to(args.device)
     if name == 'ours':
         accelerate(model)
         prepare_networks(model, cfg)
-        owner = OptimizerStep(build_optimizer(model, dict(cfg.optimizer)),
-                              scaler=grad_scaler(cfg, torch.device(args.device)))
+        owner = OptimizerStep(make_optimizers(model, cfg), scaler=grad_scaler(cfg, torch.device(args.device)))
     else:
         owner = ReleasedSchedule(model, cfg.optimizer)
-    return Side(name, model, owner, [make_batch(args, seed) for seed in range(2)], args.device)
+    batches = [make_batch(args, seed) for seed in range(2)]
+    if args.method != 'dannet':
+        for batch in batches:
+            del batch['reference_img']  # the others' passes take what they know
+    return Side(name, model, owner, batches, args.device)
 
 
 class RemoteSide:
@@ -209,23 +194,44 @@ def parts_timed(side: Side) -> Iterator[dict[str, float]]:
 
         stack.enter_context(patch.object(owner, attribute, call))
 
-    model = side.model
     with ExitStack() as stack:
-        joint = side.name == 'ours' and model.joint_encoder
-        wrap(model.model, 'forward', *(['both forward'] if joint else ['source forward', 'mixed forward']))
-        wrap(model.imnet_model, 'extract_feat', 'ImageNet encoder')
-        wrap(model.ema_model, 'encode_decode', 'teacher')
-        wrap(side.optimizer, 'step', 'optimizer')
-        if side.name == 'ours':
-            wrap(side.owner, 'backward',
-                 *(['both backward'] if joint else ['source backward', 'mixed backward']))
-            wrap(dacs, 'update_teacher', 'average of the teacher')
+        if isinstance(side.owner, ReleasedSchedule) or has_source_and_mixed(side.model):
+            _wrap_self_training(side, wrap)
         else:
-            wrap(side.owner, 'backward', 'source backward', 'distance backward', 'mixed backward',
-                 'entropy backward')
-            wrap(side.owner, '_update_teacher', 'average of the teacher')
-            wrap(model.model, 'encode_decode', 'entropy forward')
+            for name, network in side.model.networks().items():
+                wrap(network, 'forward', f'{name} forward')
+            wrap(side.owner, 'backward', 'backward passes')
+        for optimizer in side.optimizers:
+            wrap(optimizer, 'step', 'optimizer')
         yield seconds
+
+
+def has_source_and_mixed(model: Method) -> bool:
+    """Whether its passes are those of EBDA and DAFormer."""
+    return isinstance(model, DACS) and model.imnet_model is not None
+
+
+def _wrap_self_training(side: Side, wrap: Callable[..., None]) -> None:
+    """The parts of EBDA's passes, by their order."""
+    model = side.model
+    joint = side.name == 'ours' and model.joint_encoder
+    wrap(model.model, 'forward', *(['both forward'] if joint else ['source forward', 'mixed forward']))
+    wrap(model.imnet_model, 'extract_feat', 'ImageNet encoder')
+    wrap(model.ema_model, 'encode_decode', 'teacher')
+    if side.name == 'ours':
+        wrap(side.owner, 'backward', *(['both backward'] if joint else ['source backward', 'mixed backward']))
+        wrap(dacs, 'update_teacher', 'average of the teacher')
+    else:
+        wrap(side.owner, 'backward', 'source backward', 'distance backward', 'mixed backward',
+             'entropy backward')
+        wrap(side.owner, '_update_teacher', 'average of the teacher')
+        wrap(model.model, 'encode_decode', 'entropy forward')
+
+
+def tflop_of(side: Side) -> float | None:
+    if not has_source_and_mixed(side.model):
+        return None
+    return count_flops(side.name, side.model, side.batches[0]) / 1e12
 
 
 def count_flops(schedule: str, model: DACS, batch: dict) -> float:
@@ -245,8 +251,9 @@ def count_flops(schedule: str, model: DACS, batch: dict) -> float:
 
 
 def matmul_rate(device: str, dtype: torch.dtype, size: int = 2048) -> float:
-    """Operations a second of a square matrix product: what the device does at best."""
-    a = torch.ones(size, size, device=device, dtype=dtype)
+    """Operations a second of a product of square random matrices: what the device does at best. (Matrices of
+    one value draw less power on a GPU, which then is faster than with numbers.)"""
+    a = torch.randn(size, size, device=device, dtype=dtype)
     best = 0.0
     for _ in range(5):
         synchronise(device)
@@ -256,6 +263,18 @@ def matmul_rate(device: str, dtype: torch.dtype, size: int = 2048) -> float:
         synchronise(device)
         best = max(best, 3 * 2 * size ** 3 / (time.perf_counter() - start))
     return best
+
+
+def matmul_rates(device: str, size: int = 2048) -> dict[str, float]:
+    """By precision: 'float32', 'bfloat16' and, on a GPU, 'tf32' and 'float16'."""
+    gpu, rates = device.startswith('cuda'), {}
+    allowed = torch.backends.cudnn.allow_tf32
+    for name, dtype in dict(float32=torch.float32, bfloat16=torch.bfloat16,
+                            **(dict(tf32=torch.float32, float16=torch.float16) if gpu else {})).items():
+        set_tf32(name == 'tf32')
+        rates[name] = matmul_rate(device, dtype, size)
+    set_tf32(allowed)
+    return rates
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
@@ -271,16 +290,27 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     for number in range(args.rounds):
         for side in sides:
             rounds[side.name].append(side.step(number))
-    best = matmul_rate(args.device, torch.bfloat16 if args.amp == 'bfloat16' else torch.float32)
-    figures: dict[str, Any] = {}
+    rates = matmul_rates(args.device)
+    best = rates.get(args.amp or ('tf32' if args.tf32 else 'float32'), rates['float32'])
+    figures: dict[str, Any] = dict(matmul_tflops={name: rate / 1e12 for name, rate in rates.items()})
     for side in sides:
         median, details = statistics.median(rounds[side.name]), side.details()
-        figures[side.name] = dict(seconds=median, rounds=rounds[side.name],
-                                  share_of_matmul_rate=details['tflop'] * 1e12 / median / best, **details)
+        share = details['tflop'] and details['tflop'] * 1e12 / median / best
+        figures[side.name] = dict(seconds=median, rounds=rounds[side.name], share_of_matmul_rate=share,
+                                  **details)
     if len(sides) == 2:
         ratios = [a / b for a, b in zip(rounds['ours'], rounds['released'])]
         figures['ratio'] = dict(median=statistics.median(ratios), rounds=ratios)
     return figures
+
+
+def reset_peak_memory(device: str) -> None:
+    """Let ``peak_memory`` begin anew."""
+    if device.startswith('cuda'):
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        with suppress(OSError):  # Linux alone has it
+            Path('/proc/self/clear_refs').write_text('5')
 
 
 def peak_memory(device: str) -> float:
@@ -296,12 +326,16 @@ def report(figures: dict[str, Any]) -> str:
         if name not in figures:
             continue
         side = figures[name]
-        lines.append(f'{name}: {side["seconds"]:.3f} s a step, {1 / side["seconds"]:.3f} it/s, '
-                     f'{side["tflop"]:.3f} TFLOP, {100 * side["share_of_matmul_rate"]:.0f} % of the rate of '
-                     f'a matrix product, peak memory {side["peak_memory_mb"]:.0f} MB')
+        work = '' if side['tflop'] is None else (
+            f'{side["tflop"]:.3f} TFLOP, {100 * side["share_of_matmul_rate"]:.0f} % of the rate of a matrix '
+            'product, ')
+        lines.append(f'{name}: {side["seconds"]:.3f} s a step, {1 / side["seconds"]:.3f} it/s, {work}'
+                     f'peak memory {side["peak_memory_mb"]:.0f} MB')
         known = sum(side["parts"].values())
         lines += [f'    {part:24} {seconds:8.3f} s' for part, seconds in side["parts"].items()]
         lines.append(f'    {"sum of these":24} {known:8.3f} s')
+    lines.append('matrix product: ' + ', '.join(
+        f'{name} {rate:.3g} TFLOP/s' for name, rate in figures['matmul_tflops'].items()))
     if 'ratio' in figures:
         lines.append(f'ratio ours / released: {figures["ratio"]["median"]:.3f} (rounds: '
                      f'{", ".join(f"{ratio:.3f}" for ratio in figures["ratio"]["rounds"])})')
