@@ -15,7 +15,7 @@ from mmseg.datasets import build_dataloader, build_dataset, build_train_loader, 
 from mmseg.datasets.loading import loader
 from mmseg.datasets.loading.loader import ShardSampler, StepBatchSampler
 from mmseg.datasets.loading.size_groups import SizeGroups
-from mmseg.utils import UserError
+from mmseg.utils import DataError, UserError
 
 
 @pytest.fixture(scope='module')
@@ -114,7 +114,7 @@ class Faulty(Dataset):
 
     def __getitem__(self, index):
         if index == 3:
-            raise UserError('label value 33 in x.png: convert it')
+            raise DataError('label value 33 in x.png, DataError: convert it')
         if index == 4:
             raise ValueError('a bug')
         return dict(x=DataContainer(torch.full((1, 2, 2), float(index)), stack=True))
@@ -124,9 +124,16 @@ class Faulty(Dataset):
 def test_a_users_mistake_in_a_worker_stays_one_line(workers):
     batches = iter(build_dataloader(Faulty(), 1, workers, dist=False, shuffle=False))
     assert [unwrap_batch(next(batches), 'cpu')['x'].mean().item() for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(DataError) as caught:
         next(batches)
-    assert str(caught.value) == 'label value 33 in x.png: convert it'
+    assert str(caught.value) == 'label value 33 in x.png, DataError: convert it'
+
+
+def test_samples_that_make_no_batch_are_told_as_from_here():
+    sizes = [dict(x=DataContainer(torch.zeros(1, 2, width), stack=True)) for width in (2, 3)]
+    with pytest.raises(DataError) as caught:
+        list(build_dataloader(sizes, 2, 1, dist=False, shuffle=False))
+    assert str(caught.value).startswith("'x' of a batch has several sizes")
 
 
 def test_a_bug_in_a_worker_keeps_its_traceback():

@@ -3,9 +3,10 @@ else."""
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -204,9 +205,37 @@ def translate_worker_errors() -> Iterator[None]:
                         'with --resume auto') from None
 
 
+class _Told(NamedTuple):
+    """A UserError on its way out of a worker, as a value: of what a worker raises, torch passes on a text."""
+
+    error: UserError
+
+
+class _Telling:
+    """A data set, or a function that makes a batch of its samples, whose UserErrors are values."""
+
+    def __init__(self, dataset: Dataset, collate_fn: Callable[[list], Any]):
+        self.dataset, self.collate_fn = dataset, collate_fn
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            return self.dataset[key]
+        except UserError as error:
+            return _Told(error)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def collate(self, samples: list) -> Any:
+        try:
+            return next((one for one in samples if isinstance(one, _Told)), None) or self.collate_fn(samples)
+        except UserError as error:
+            return _Told(error)
+
+
 class Loader(DataLoader):
-    """A DataLoader whose workers end with it, see :mod:`.workers`, and that hands their UserError on as it
-    was raised: torch wraps it in text that holds a traceback."""
+    """A DataLoader whose workers end with it, see :mod:`.workers`, and whose UserErrors arrive as they were
+    raised in a worker."""
 
     def __iter__(self) -> Iterator:
         if self.num_workers:
@@ -215,10 +244,18 @@ class Loader(DataLoader):
             batches = super().__iter__()
         if self.num_workers:
             remember(batches)
-        try:
-            yield from batches
-        except UserError as error:
-            raise UserError(str(error).rsplit(f'{type(error).__name__}: ', 1)[-1]) from None
+        for batch in batches:
+            if isinstance(batch, _Told):
+                raise batch.error
+            yield batch
+
+    def _get_iterator(self) -> Iterator:
+        """torch's iterator; where it has workers, over a view of this loader that tells errors as values."""
+        if not self.num_workers:
+            return super()._get_iterator()
+        telling, view = _Telling(self.dataset, self.collate_fn), copy.copy(self)
+        view.__dict__.update(dataset=telling, collate_fn=telling.collate)
+        return DataLoader._get_iterator(view)
 
     def close(self) -> None:
         """End the workers; those of the next iteration are new ones."""
