@@ -9,11 +9,13 @@ import kornia
 import pytest
 import torch
 from packaging import version
+from test_method_contract import METHODS, built, data
 from torch.utils._python_dispatch import TorchDispatchMode
 from uda_models import BALANCE, META, THINGS, batch, network, seed_all, uda_model
 
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.engine.finite import NonFiniteTracker
+from mmseg.engine.optimizer import build_optimizers
 from mmseg.utils.labels import present_classes
 
 DEVICE = torch.device('meta')
@@ -80,6 +82,20 @@ def test_a_step_does_not_wait(no_made_on_device, uda, parts):
     with NoBlockingCopies():
         log_vars = model.train_step(data, step)['log_vars']
         NonFiniteTracker().note(0, log_vars)
+    assert {value.device for value in log_vars.values()} == {DEVICE}
+
+
+@pytest.mark.parametrize('name', METHODS)
+def test_a_step_of_no_method_waits(no_made_on_device, name):
+    model, found = built(name), data(0)
+    model.local_iter = 1  # the first step may look at what it starts from
+    found['img_metas'] = [dict(META, label_classes=present_classes(label.numpy()))
+                          for label in found['gt_semantic_seg']]
+    found = {key: value.to(DEVICE) if isinstance(value, torch.Tensor) else value for key, value in found.items()}
+    step = OptimizerStep(build_optimizers(model.to(DEVICE), METHODS[name][1]), dict(max_norm=1.0))
+    seed_all(0)
+    with NoBlockingCopies():
+        log_vars = model.train_step(found, step)['log_vars']
     assert {value.device for value in log_vars.values()} == {DEVICE}
 
 

@@ -24,6 +24,7 @@ from mmseg.models.uda.parts.strong_view import (
     StrongView,
     operation_matrix,
     resample,
+    sharpness,
     warp_distances,
 )
 from mmseg.models.uda.parts.weak_view import WeakView, weak_views
@@ -296,6 +297,12 @@ def test_translation_as_released_moves_maps_by_height():
     view = dict(size=CROP, operations=(('TranslateX', 8 / 96),))
     assert StrongView(**view).map(ramp, -1.0)[0, 0, 5] == 5 + 2
     assert StrongView(**view, translation_as_released=True).map(ramp, -1.0)[0, 0, 5] == 5 + 3
+
+
+@pytest.mark.parametrize('factor', [0.05, 0.6, 1.0])
+def test_sharpness_is_torchvisions(factor):
+    image = torch.rand(3, 9, 12, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(sharpness(image, factor), TF.adjust_sharpness(image, factor))
 
 
 @pytest.mark.parametrize('name', [*COLOURS])
