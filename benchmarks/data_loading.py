@@ -5,10 +5,10 @@
 
 Three ways to the same samples, alternating in one process, and checked to be the same samples:
 
-lineage  decode image (OpenCV) and label (Pillow) anew for every crop, as the released code does, without
-         this package's checks of sizes and label values
-ours     decode once for all crops of a sample, with the fast decoder
-cached   crops out of the files of tools/cache_dataset.py
+reference  decode image (OpenCV) and label (Pillow) anew for every crop, as the released code does, without
+           this package's checks of sizes and label values
+ours       decode once for all crops of a sample, with the fast decoder
+cached     crops out of the files of tools/cache_dataset.py
 
 The pipeline is that of Cityscapes -> ACDC: 2048x1024 to 1024x512, crop 512x512, cat_max_ratio 0.75. Without
 --data-root the pictures are rendered streets; their PNGs are somewhat bigger (2.7-3.4 MB) than those of
@@ -46,10 +46,10 @@ PIPELINE = [
     dict(type='Normalize', **NORM), dict(type='Pad', size=(512, 512), pad_val=0, seg_pad_val=255),
     dict(type='DefaultFormatBundle'), dict(type='Collect', keys=['img', 'gt_semantic_seg'])]
 RCS = dict(min_pixels=3000, class_temp=0.01)
-WAYS = ('lineage', 'ours', 'cached')
+WAYS = ('reference', 'ours', 'cached')
 
 
-def load_image_as_lineage(results: dict) -> dict:
+def load_image_as_reference(results: dict) -> dict:
     """Read and decode with mmcv and OpenCV."""
     path = osp.join(results['img_prefix'], results['img_info']['filename'])
     img = mmcv.imfrombytes(mmcv.FileClient('disk').get(path), flag='color', backend='cv2')
@@ -58,7 +58,7 @@ def load_image_as_lineage(results: dict) -> dict:
     return results
 
 
-def load_label_as_lineage(results: dict) -> dict:
+def load_label_as_reference(results: dict) -> dict:
     """Read and decode with mmcv and Pillow."""
     path = osp.join(results['seg_prefix'], results['ann_info']['seg_map'])
     label = mmcv.imfrombytes(mmcv.FileClient('disk').get(path), flag='unchanged', backend='pillow')
@@ -104,7 +104,7 @@ class Ways:
 
     def __init__(self, root: str, ratio: float):
         self.pairs, self.ratio = pairs_of(root, ratio), ratio
-        self.plain = Compose([load_image_as_lineage, load_label_as_lineage, *PIPELINE[2:]])
+        self.plain = Compose([load_image_as_reference, load_label_as_reference, *PIPELINE[2:]])
         self.crops = 0
 
     def draw(self, seed: int) -> tuple[int, int]:
@@ -112,7 +112,7 @@ class Ways:
         np.random.seed(seed)
         return self.pairs.sampler.draw()
 
-    def lineage(self, seed: int) -> dict:
+    def reference(self, seed: int) -> dict:
         """Every crop from the start."""
         class_id, index = self.draw(seed)
         sample, again = self.plain(self.pairs.source._raw(index)), 0
@@ -150,7 +150,7 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 def compare(ways: Ways, samples: int) -> dict[str, Any]:
     """Images a second of each way; all take turns, sample by sample."""
-    makers: dict[str, Callable] = dict(zip(WAYS, (ways.lineage, ways.ours, ways.from_cache)))
+    makers: dict[str, Callable] = dict(zip(WAYS, (ways.reference, ways.ours, ways.from_cache)))
     for make in makers.values():
         make(0)
     ways.crops, seconds = 0, {}
@@ -161,18 +161,18 @@ def compare(ways: Ways, samples: int) -> dict[str, Any]:
                 made[name] = make(seed)
         for name in WAYS[1:]:
             for key in ('img', 'gt_semantic_seg'):
-                if not torch.equal(made[name][key].data, made['lineage'][key].data):
+                if not torch.equal(made[name][key].data, made['reference'][key].data):
                     raise AssertionError(f'sample {seed}: {key} of {name} is not that of the reference')
     rates = {name: samples / value for name, value in seconds.items()}
     return dict(crops_per_sample=ways.crops / samples, images_per_second=rates,
-                ratio={name: rates[name] / rates['lineage'] for name in WAYS})
+                ratio={name: rates[name] / rates['reference'] for name in WAYS})
 
 
 def stages(ways: Ways, samples: int) -> dict[str, dict[str, float]]:
     """Milliseconds of each transform for one crop, each way, with the colour jitter of the plain
     training pipelines between flip and normalisation."""
     jitter = Compose([dict(type='PhotoMetricDistortion')]).transforms
-    steps = {'lineage': ways.plain.transforms, 'ours': ways.pairs.source.pipeline.transforms,
+    steps = {'reference': ways.plain.transforms, 'ours': ways.pairs.source.pipeline.transforms,
              'cached': ways.cached_pairs.source.pipeline.transforms}
     found: dict[str, dict[str, float]] = {name: {} for name in steps}
     for seed in range(samples):

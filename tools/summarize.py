@@ -27,7 +27,7 @@ from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.files import write_bytes
 
-NO_RUN = 'not begun'
+NO_RUN = 'not run'
 
 
 class Score(NamedTuple):

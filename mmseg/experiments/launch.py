@@ -107,7 +107,7 @@ class Children:
 
     def run(self, run: Run, train: Train, devices: Devices, quiet: bool) -> Failure | None:
         if self.ended_by is not None:
-            return Failure.by_signal(self.ended_by, 'not begun: {} ended the launch')
+            return Failure.by_signal(self.ended_by, 'not started: {} ended the launch')
         here, there = self.context.Pipe(duplex=False)
         process = self.context.Process(target=_train_and_report, args=(train, run, devices, quiet, there))
         process.start()

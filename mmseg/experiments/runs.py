@@ -30,7 +30,7 @@ SLURM_JOB = 'slurm_job.txt'
 LOCK = '.lock'
 CONSOLE = 'console.txt'  # what a run says that trains beside others
 LOOK_SECONDS = 1.0
-NEW, PARTIAL, RUNNING, FINISHED = 'new', 'begun', 'busy', 'done'
+NEW, PARTIAL, RUNNING, FINISHED = 'new', 'partial', 'running', 'finished'
 
 
 @dataclass(frozen=True)

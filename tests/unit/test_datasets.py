@@ -243,7 +243,7 @@ def test_labels_of_the_target_are_never_opened(city, tmp_path):
         build_dataset(with_labels)
 
 
-def test_uda_from_python_as_in_the_lineage(city, weather):
+def test_uda_from_python_as_in_the_reference(city, weather):
     source, target = build_dataset(cityscapes_cfg(city)), build_dataset(acdc_cfg(weather))
     pairs = UDADataset(source=source, target=target, cfg=dict(type='UDADataset'))
     assert torch.equal(pairs[0]['gt_semantic_seg'].data >= 0, torch.ones(1, 16, 16, dtype=torch.bool))

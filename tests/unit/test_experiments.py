@@ -23,7 +23,7 @@ def by_name(table: int, part: str) -> dict:
 
 
 @pytest.mark.parametrize('table', NAMES)
-def test_names_are_those_of_the_lineage(table):
+def test_names_are_those_of_the_reference(table):
     assert [cfg['name'] for cfg in generate_experiment_cfgs(int(table))] == NAMES[table]
 
 
@@ -33,7 +33,7 @@ def test_names_within_a_table_differ():
         assert len(set(names)) == len(names) == count
 
 
-def test_budget_and_optimizer_of_the_lineage():
+def test_budget_and_optimizer_of_the_reference():
     cfg = resolve(by_name(8, 'cs2acdc'))
     assert cfg['runner'] == dict(type='IterBasedRunner', max_iters=40000)
     assert cfg['checkpoint_config'] == dict(by_epoch=False, interval=40000, max_keep_ckpts=1)

@@ -150,7 +150,7 @@ def wait_for_signal(run: Run) -> Failure | None:
 def test_a_signal_is_handed_on_and_no_further_run_begins(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     reasons = launch.train_all([Run({}, {}, tmp_path)] * 2, [()], wait_for_signal, begun=lambda run: None)
-    assert reasons == [(f'signal {int(signal.SIGTERM)}', 1), ('not begun: SIGTERM ended the launch', 143)]
+    assert reasons == [(f'signal {int(signal.SIGTERM)}', 1), ('not started: SIGTERM ended the launch', 143)]
     assert signal.getsignal(signal.SIGTERM) is before
 
 

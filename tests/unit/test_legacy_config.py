@@ -102,7 +102,7 @@ def test_options_reach_into_the_config(tmp_path):
         load_config(tmp_path / 'c.py', {'items.7.x': 1})
 
 
-def test_values_of_options_are_read_as_the_lineage_does():
+def test_values_of_options_are_read_as_the_reference_does():
     given = ['a=1', 'b=0.5', 'c=True', 'd=false', 'e=None', 'f=1,2', 'g=(1,2)', 'h=[1,2]', 'i=x,y',
              'j=path/to=x', "k='1'"]
     assert parse_options(given) == {

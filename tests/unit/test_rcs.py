@@ -118,7 +118,7 @@ def test_classes_are_drawn_by_their_probability_and_images_uniformly():
     assert {i for c, i in draws if c == 4} == {7}
 
 
-def test_the_draws_are_those_of_the_lineage():
+def test_the_draws_are_those_of_the_reference():
     """class, file, target: np.random.choice over the lists themselves gives the same."""
     files = ['a', 'b', 'c', 'd', 'e']
     images = {1: np.arange(5), 0: np.arange(5)}
@@ -185,7 +185,7 @@ PIPELINES = {
 }
 
 
-def of_the_lineage(pairs) -> tuple[dict, int]:
+def of_the_reference(pairs) -> tuple[dict, int]:
     """The source's part of a pair as the released code makes it: everything anew for each crop."""
     class_id, index = draw_class_and_image(
         np.random, pairs.sampler.classes, pairs.sampler.probabilities, pairs.sampler.images)
@@ -202,7 +202,7 @@ def test_samples_and_draws_are_those_of_decoding_each_crop(roots, name):
     pairs, crops = build_dataset(cfg), []
     for seed in range(8):
         np.random.seed(seed)
-        expected, count = of_the_lineage(pairs)
+        expected, count = of_the_reference(pairs)
         crops.append(count)
         target = int(np.random.choice(len(pairs.target)))
         np.random.seed(seed)

@@ -59,7 +59,7 @@ def test_mean_and_deviation_over_seeds_with_the_missing_named(summary, tmp_path)
     mean, deviation = 100 * statistics.fmean(values), 100 * statistics.stdev(values)
     assert code == 0
     assert out.splitlines()[2:] == [f'| toy_a | {mean:.2f} ± {deviation:.2f} | 3 |', '| toy_b | 70.00 | 1 |']
-    assert err.splitlines() == [f'missing: toy_b_s1 (begun: {begun})', 'missing: toy_b_s2 (not begun)']
+    assert err.splitlines() == [f'missing: toy_b_s1 (partial: {begun})', 'missing: toy_b_s2 (not run)']
     rows = summary('--format', 'csv')[1].splitlines()
     assert rows[1:] == [f'toy_a,{mean:.2f},{deviation:.2f},3', 'toy_b,70.00,-,1']
     assert '| toy_a | 90.00 ± 0.00 | 3 |' in summary('--best')[1]

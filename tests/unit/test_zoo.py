@@ -45,7 +45,7 @@ def test_all_networks_are_compared():
 
 
 @by_name
-def test_names_shapes_and_logits_of_the_lineage(name, model, weights):
+def test_names_shapes_and_logits_of_the_reference(name, model, weights):
     with torch.device('meta'):
         network = build_segmentor(model)
     assert {key: list(value.shape) for key, value in network.state_dict().items()} == NAMES[name]
