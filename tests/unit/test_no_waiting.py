@@ -58,6 +58,11 @@ def seed_of_all_augmentations() -> int:
     raise AssertionError
 
 
+def moved(data: dict) -> dict:
+    return {key: value.to(DEVICE) if isinstance(value, torch.Tensor) else value
+            for key, value in data.items()}
+
+
 def on_device(known_classes: bool, **uda) -> tuple[torch.nn.Module, dict]:
     model = uda_model(network(), entropy_balance=BALANCE, imnet_feature_dist_lambda=0.05, blur=True,
                       imnet_feature_dist_classes=THINGS, imnet_feature_dist_scale_min_ratio=0.75,
@@ -66,9 +71,7 @@ def on_device(known_classes: bool, **uda) -> tuple[torch.nn.Module, dict]:
     if known_classes:
         data['img_metas'] = [dict(META, label_classes=present_classes(label.numpy()))
                              for label in data['gt_semantic_seg']]
-    moved = {key: value.to(DEVICE) if isinstance(value, torch.Tensor) else value
-             for key, value in data.items()}
-    return model.to(DEVICE), moved
+    return model.to(DEVICE), moved(data)
 
 
 @pytest.mark.parametrize('parts', [1, 2])
@@ -91,7 +94,7 @@ def test_a_step_of_no_method_waits(no_made_on_device, name):
     model.local_iter = 1  # the first step may look at what it starts from
     found['img_metas'] = [dict(META, label_classes=present_classes(label.numpy()))
                           for label in found['gt_semantic_seg']]
-    found = {key: value.to(DEVICE) if isinstance(value, torch.Tensor) else value for key, value in found.items()}
+    found = moved(found)
     step = OptimizerStep(build_optimizers(model.to(DEVICE), METHODS[name][1]), dict(max_norm=1.0))
     seed_all(0)
     with NoBlockingCopies():
