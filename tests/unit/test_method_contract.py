@@ -29,6 +29,7 @@ ADAM = dict(type='Adam', lr=1e-3, betas=(0.9, 0.99))
 TWO = dict(student=SGD, discriminator=ADAM)
 FEATURES = dict(imnet_feature_dist_lambda=0.05, imnet_feature_dist_classes=THINGS,
                 imnet_feature_dist_scale_min_ratio=0.3)
+TRANSLATORS = dict(generator=ADAM, discriminator=ADAM)
 RELIT = dict(tiny(), type='RelitEncoderDecoder', relight=dict(channels=4))
 # name → (settings of the method or None for the source alone, its optimisers)
 METHODS = {
@@ -38,6 +39,7 @@ METHODS = {
     'MinEnt': (dict(type='MinEnt'), SGD),
     'ADVENT': (dict(type='ADVENT'), TWO),
     'BDL': (dict(type='BDL'), TWO),
+    'CycleGAN': (dict(type='CycleGAN', blocks=1, channels=4, pool_size=3), TRANSLATORS),
     'FDA': (dict(type='FDA', beta=0.1), SGD),
     # the light loss of the source is of another order than the rest, and so would be what rounding leaves
     'DANNet': (dict(type='DANNet', model=RELIT, light_weights=dict(source=0.01, day=0.01, night=0.01)), TWO),

@@ -88,7 +88,8 @@ def test_every_shipped_config_of_a_benchmark_has_a_row():
     # the run that makes the demo's weights, its continuation, the four steps of the tests and the compared
     # methods, whose table is still to come, have none
     compared = [f'{name}_mitb0_s0' for name in (
-        'advent', 'minent', 'bdl', 'fda', 'dannet', 'proda_warmup', 'proda_stage1', 'proda_distillation')]
+        'advent', 'minent', 'bdl', 'cyclegan', 'fda', 'dannet', 'proda_warmup', 'proda_stage1',
+        'proda_distillation')]
     assert files - {*ROWS} == {f'toy/streets_{name}.py' for name in (
         'start_mitb0', 'start_robust_mitb0', 'test', *compared)}
 

@@ -14,7 +14,7 @@ STEPS = {'advent': [0, 1, 1000, 60000, 119999], 'dacs': [0, 1, 1000, 60000, 2499
 
 
 def rate(cfg, step, max_iters, base=2.5e-4):
-    hook = build_lr_hook(dict(power=0.9, **cfg))
+    hook = build_lr_hook({'power': 0.9, **cfg})
     return hook.get_lr(SimpleNamespace(iter=step, max_iters=max_iters), base)
 
 
@@ -28,6 +28,15 @@ def test_rate(method, cfg, max_iters):
 
 def test_least_rate():
     assert rate(dict(policy='StoppedPoly', horizon=10, min_lr=1e-4), 10, 10) == 1e-4
+
+
+def test_a_rate_that_is_flat_first():
+    """CycleGAN's: the first half as it is, then in a line to 0."""
+    rates = [rate(dict(policy='FlatPoly', power=1.0), step, 8, base=8.0) for step in range(9)]
+    assert rates == [8, 8, 8, 8, 8, 6, 4, 2, 0]
+    assert rate(dict(policy='FlatPoly', power=1.0, flat=0.0, min_lr=1.0), 4, 8, base=5.0) == 3
+    with pytest.raises(ConfigError, match='lr_config.flat is 1'):
+        build_lr_hook(dict(policy='FlatPoly', flat=1))
 
 
 def test_a_run_longer_than_its_schedule_is_refused():

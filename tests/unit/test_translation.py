@@ -11,14 +11,17 @@ from method_recipe import assert_agree, sample
 from torch import nn
 
 from mmseg.models.translation import (
-    CycleGAN,
     ImagePool,
+    Normalisation,
     PatchDiscriminator,
     ResNetGenerator,
     Translation,
     TranslationWeights,
+    discriminator_losses,
+    generator_losses,
+    init_weights,
     semantic_loss,
-    to_network,
+    translate,
 )
 from mmseg.utils import ConfigError
 
@@ -50,13 +53,12 @@ class Single(nn.Module):
 
 @pytest.fixture
 def toy():
-    """CycleGAN with networks of one convolution, and a segmenter."""
-    model = CycleGAN(blocks=1, channels=1)
-    for side in 'AB':
-        setattr(model, f'G_{side}', Single(f'G_{side}.', 3, 3, 3, padding=1, activation=nn.Tanh))
-        setattr(model, f'D_{side}', Single(f'D_{side}.', 3, 1, 4, stride=2, padding=1))
+    """Networks of one convolution by their names, and a segmenter."""
+    networks = {f'G_{side}': Single(f'G_{side}.', 3, 3, 3, padding=1, activation=nn.Tanh) for side in 'AB'}
+    networks.update({f'D_{side}': Single(f'D_{side}.', 3, 1, 4, stride=2, padding=1) for side in 'AB'})
     network = Single('semantic.', 3, 19, 3, stride=8, padding=1)
-    return model, lambda images: network(to_network(images, MEAN, (50, 50, 50), to_rgb=False))
+    norm = Normalisation.of(dict(mean=MEAN, std=(50, 50, 50), to_rgb=False), torch.device('cpu'))
+    return networks.get, lambda images: network(norm.from_unit(images))
 
 
 def test_networks(bdl):
@@ -70,38 +72,38 @@ def test_names_of_weights():
     expected = json.loads((golden.DATA / 'golden_discriminators.json').read_text())['cyclegan_patch']
     state = PatchDiscriminator().state_dict()
     assert {key: list(value.shape) for key, value in state.items()} == expected
-    model = CycleGAN(blocks=9)
+    generator = ResNetGenerator(9, 'IN')
     expected = json.loads((golden.DATA / 'golden_generators.json').read_text())['cyclegan_resnet9']
-    for generator in (model.G_A, model.G_B):
-        assert {key: list(value.shape) for key, value in generator.state_dict().items()} == expected
+    assert {key: list(value.shape) for key, value in generator.state_dict().items()} == expected
 
 
 def test_losses(bdl, toy):
-    model, segment = toy
-    images = model(image(BDL + 310, 2), image(BDL + 311, 2))
-    losses = model.generator_losses(images, segment)
-    assert set(losses) == {*GENERATOR_LOSSES, 'G'}
-    losses.update(model.discriminator_losses(images))
+    networks, segment = toy
+    images = translate(networks, image(BDL + 310, 2), image(BDL + 311, 2))
+    losses = generator_losses(networks, images, TranslationWeights(), segment)
+    assert set(losses) == {*GENERATOR_LOSSES}
+    losses['G'] = sum(losses.values())
+    losses.update(discriminator_losses(networks, images))
     for name, value in losses.items():
         assert_agree(value, bdl[f'cyclegan/loss_{name}'])
     losses['G'].backward()
-    assert_agree(model.G_A.conv.weight.grad.flatten(), bdl['cyclegan/grad_G_A'], 1e-3)
+    assert_agree(networks('G_A').conv.weight.grad.flatten(), bdl['cyclegan/grad_G_A'], 1e-3)
 
 
 def test_generators_do_not_learn_from_the_discriminators_losses(toy):
-    model, _ = toy
-    sum(model.discriminator_losses(model(image(1, 1), image(2, 1))).values()).backward()
-    assert model.G_A.conv.weight.grad is None and model.D_A.conv.weight.grad.abs().max() > 0
+    networks, _ = toy
+    images = translate(networks, image(1, 1), image(2, 1))
+    sum(discriminator_losses(networks, images).values()).backward()
+    assert networks('G_A').conv.weight.grad is None and networks('D_A').conv.weight.grad.abs().max() > 0
 
 
 def test_plain_cyclegan_has_no_perceptual_terms(toy):
-    model, _ = toy
-    model.weights = TranslationWeights(identity=0)
-    images = model(image(1, 1), image(2, 1))
-    losses = model.generator_losses(images)
-    assert set(losses) == {'G_A', 'G_B', 'cycle_A', 'cycle_B', 'G'}
+    networks, _ = toy
+    weights = TranslationWeights(identity=0)
+    images = translate(networks, image(1, 1), image(2, 1))
+    assert set(generator_losses(networks, images, weights)) == {'G_A', 'G_B', 'cycle_A', 'cycle_B'}
     perfect = Translation(*images[:4], images.real_a, images.real_b)
-    assert float(model.generator_losses(perfect)['cycle_A']) == 0
+    assert float(generator_losses(networks, perfect, weights)['cycle_A']) == 0
 
 
 def test_semantics_are_those_of_normalised_logits():
@@ -111,15 +113,21 @@ def test_semantics_are_those_of_normalised_logits():
 
 
 def test_a_segmenter_gets_what_it_was_trained_with():
+    def norm(mean, std, to_rgb):
+        return Normalisation.of(dict(mean=mean, std=std, to_rgb=to_rgb), torch.device('cpu'))
+
     rgb = torch.tensor([[1.0, 0, -1]]).view(1, 3, 1, 1)
-    assert to_network(rgb, (0, 0, 0), (1, 1, 1)).flatten().tolist() == [255, 127.5, 0]
-    assert to_network(rgb, (1, 2, 5), (1, 1, 2), to_rgb=False).flatten().tolist() == [-1, 125.5, 125]
+    assert norm((0, 0, 0), (1, 1, 1), True).from_unit(rgb).flatten().tolist() == [255, 127.5, 0]
+    bgr = norm((1, 2, 5), (1, 1, 2), False)
+    assert bgr.from_unit(rgb).flatten().tolist() == [-1, 125.5, 125]
+    torch.testing.assert_close(bgr.to_unit(bgr.from_unit(rgb)), rgb)
 
 
 def test_start_of_the_weights():
     torch.manual_seed(0)
-    model = CycleGAN(blocks=1, channels=16)
-    values = torch.cat([m.weight.detach().flatten() for m in model.modules() if isinstance(m, nn.Conv2d)])
+    networks = nn.ModuleList([ResNetGenerator(1, 'IN', 16), PatchDiscriminator(16)])
+    init_weights(networks)
+    values = torch.cat([m.weight.detach().flatten() for m in networks.modules() if isinstance(m, nn.Conv2d)])
     assert float(values.mean()) == pytest.approx(0, abs=1e-3)
     assert float(values.std()) == pytest.approx(0.02, rel=0.05)
 

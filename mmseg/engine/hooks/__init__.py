@@ -1,10 +1,11 @@
 from .checkpoint_hook import CheckpointHook
 from .corrupt_sample_hook import CorruptSampleHook
+from .flat_poly_hook import FlatPolyLrUpdaterHook
 from .parameter_sync_hook import ParameterSyncHook
 from .progress_hook import ProgressHook
 from .stopped_poly_hook import StoppedPolyLrUpdaterHook
 from .text_logger_hook import PercentTextLoggerHook
 from .uda_visualization_hook import UDAVisualizationHook
 
-__all__ = ['CorruptSampleHook', 'CheckpointHook', 'PercentTextLoggerHook', 'ProgressHook',
-           'ParameterSyncHook', 'StoppedPolyLrUpdaterHook', 'UDAVisualizationHook']
+__all__ = ['CorruptSampleHook', 'CheckpointHook', 'FlatPolyLrUpdaterHook', 'PercentTextLoggerHook',
+           'ProgressHook', 'ParameterSyncHook', 'StoppedPolyLrUpdaterHook', 'UDAVisualizationHook']

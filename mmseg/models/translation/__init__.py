@@ -1,7 +1,19 @@
-from .cycle_gan import CycleGAN, Translation, TranslationWeights, semantic_loss, to_network
+from .colours import Normalisation
+from .cycle_losses import (
+    DISCRIMINATORS,
+    GENERATORS,
+    Translation,
+    TranslationWeights,
+    discriminator_losses,
+    generator_losses,
+    init_weights,
+    semantic_loss,
+    translate,
+)
 from .image_pool import ImagePool
 from .patch_discriminator import PatchDiscriminator
 from .resnet_generator import ResNetGenerator
 
-__all__ = ['CycleGAN', 'ImagePool', 'PatchDiscriminator', 'ResNetGenerator', 'Translation',
-           'TranslationWeights', 'semantic_loss', 'to_network']
+__all__ = ['DISCRIMINATORS', 'GENERATORS', 'ImagePool', 'Normalisation', 'PatchDiscriminator',
+           'ResNetGenerator', 'Translation', 'TranslationWeights', 'discriminator_losses',
+           'generator_losses', 'init_weights', 'semantic_loss', 'translate']

@@ -23,7 +23,8 @@ class ImagePool:
 
     def exchange(self, images: Tensor) -> Tensor:
         """(B 3 H W) → (B 3 H W), without the graph."""
-        return torch.cat([self._exchange(image) for image in images.detach().split(1)])
+        given = [self._exchange(image) for image in images.detach().split(1)]
+        return torch.cat([image.to(images.device) for image in given])  # a resumed pool is on the host
 
     def _exchange(self, image: Tensor) -> Tensor:
         if len(self.images) < self.size:
@@ -35,9 +36,9 @@ class ImagePool:
         older, self.images[place] = self.images[place], image.clone()
         return older
 
-    def state_dict(self) -> dict[str, list[Tensor]]:
-        """What an exact resume needs."""
-        return {'images': list(self.images)}
+    def state_dict(self) -> dict[str, Tensor]:
+        """What an exact resume needs: the images one behind another (N 3 H W), nothing of an empty pool."""
+        return {'images': torch.cat(self.images)} if self.images else {}
 
-    def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
-        self.images = list(state['images'])
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.images = list(state['images'].split(1)) if state else []

@@ -1,5 +1,6 @@
 from .advent import ADVENT, MinEnt
 from .bdl import BDL
+from .cycle_gan import CycleGAN
 from .dacs import DACS
 from .dannet import DANNet
 from .fda import FDA
@@ -7,5 +8,5 @@ from .proda import ProDA, ProDAWarmup
 from .proda_distillation import ProDADistillation
 from .uda_decorator import UDADecorator
 
-__all__ = ['ADVENT', 'BDL', 'DACS', 'DANNet', 'FDA', 'MinEnt', 'ProDA', 'ProDADistillation', 'ProDAWarmup',
-           'UDADecorator']
+__all__ = ['ADVENT', 'BDL', 'CycleGAN', 'DACS', 'DANNet', 'FDA', 'MinEnt', 'ProDA', 'ProDADistillation',
+           'ProDAWarmup', 'UDADecorator']
