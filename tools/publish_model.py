@@ -146,7 +146,9 @@ def model_card(path: Path, weights: Mapping[str, torch.Tensor], meta: Mapping[st
         'classes': f"{len(classes)}: {', '.join(classes)}" if classes else None}
     table = '\n'.join(f'| {key} | {value} |' for key, value in rows.items() if value)
     config = meta.get('config')
+    load = f"    from mmseg.apis import load\n    load('{path.name}').predict('street.png').classes\n\n"
     card = (f'# {path.stem}\n\n| | |\n| --- | --- |\n{table}\n\n## Use\n\n'
+            f'{load if config else ""}'
             f'    python -m demo.image_demo IMAGE CONFIG {path.name}\n'
             f'    python -m tools.test CONFIG {path.name} --eval mIoU\n\n')
     if config:

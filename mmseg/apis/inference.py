@@ -61,13 +61,24 @@ def init_segmentor(config: str | Config, checkpoint: str | None = None,
     Raises:
         UserError: a missing or unreadable file, or a checkpoint of another architecture.
     """
+    loaded = None if checkpoint is None else load_file(checkpoint)
+    return segmentor_of(config, loaded, str(checkpoint), device, prefix)
+
+
+def segmentor_of(config: str | Config, loaded: Mapping[str, Any] | None, source: str,
+                 device: str | torch.device = 'auto', prefix: str = 'auto') -> nn.Module:
+    """:func:`init_segmentor` of a checkpoint that is read already.
+
+    Args:
+        loaded: what ``mmseg.checkpoint.weights.load_file`` returned; None leaves the weights random.
+        source: its file, for messages.
+    """
     device = choose_device(device)
     cfg = load_config(config)
     model = build_segmentor(without_pretrained(needed(cfg, 'model', 'a network')))
     meta: Mapping[str, Any] = {}
-    if checkpoint is not None:
-        loaded = load_file(checkpoint)
-        load_segmentor_weights(model, loaded, prefix=prefix, source=str(checkpoint))
+    if loaded is not None:
+        load_segmentor_weights(model, loaded, prefix=prefix, source=source)
         meta = loaded.get('meta') or {}
     model.CLASSES, model.PALETTE = classes_and_palette(meta, cfg, num_classes_of(cfg))
     model.cfg = cfg
