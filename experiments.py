@@ -178,6 +178,14 @@ def camvid_balance_grid() -> list[Experiment]:
     return _grid([CAMVID], _seeds([0]), [CAMVID_DAFORMER], _balances())
 
 
+def camvid_pseudo_labels() -> list[Experiment]:
+    """DAFormer and EBDA of 901 with their pseudo-labels counted; and a target h that follows quickly."""
+    follows = dict(entropy_balance=dict(target=dict(type='RunningQuantile', quantile=0.6, momentum=0.99)))
+    counted = dict(count_pseudo_labels=True)
+    balances = [{}, BALANCE, dict(follows, tag='m099')]
+    return _grid([CAMVID], _seeds(), [dict(CAMVID_DAFORMER, **balance, **counted) for balance in balances])
+
+
 TABLES: dict[int, tuple[str, Callable[[], list[Experiment]]]] = {
     1: ('DAFormer: UDA methods on network architectures, GTA to Cityscapes',
         architectures_and_methods),
@@ -199,6 +207,7 @@ TABLES: dict[int, tuple[str, Callable[[], list[Experiment]]]] = {
     900: ('toy benchmark: clear to adverse synthetic streets, small network', toy_benchmark),
     901: ('CamVid from day to dusk: EfficientNet-Lite0 from ImageNet, three seeds', camvid_day_to_dusk),
     902: ('CamVid from day to dusk: target and weight of the entropy balance', camvid_balance_grid),
+    903: ('CamVid from day to dusk: right pseudo-labels, and a target that follows', camvid_pseudo_labels),
 }
 
 

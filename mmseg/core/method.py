@@ -86,6 +86,8 @@ class Method(nn.Module):
     several processes, each trained network has to use all its parameters in its last pass of a step.
     """
 
+    logged_now = False  # whether a line of the log follows this step: costly values are for such steps alone
+
     def __init__(self) -> None:
         super().__init__()
         self._wrappers: dict[str, nn.Module] = {}

@@ -70,6 +70,8 @@ class Experiment:
     """Keeps a checkpoint of every so many steps; None keeps the last one alone."""
     save_best: bool = False
     load_from: str | None = None
+    count_pseudo_labels: bool = False
+    """The domains' file with a ``PseudoLabelHook``."""
     seed: int = 0
     tag: str = ''
     """Tells apart the names of runs that differ in what a name does not show."""
@@ -84,6 +86,8 @@ class Experiment:
         _check(self.schedule, SCHEDULES, 'schedule')
         if getattr(self.domains, self.method.data) is None:
             raise UserError(f"experiment: no data for '{self.uda}' of {self.domains.name}")
+        if self.count_pseudo_labels and not (self.adapts and self.domains.counted):
+            raise UserError(f"experiment: no pseudo-labels to count of '{self.uda}' on {self.domains.name}")
         extras = (self.rare_class_sampling, self.entropy_balance, self.crop_pseudo_labels or None)
         if not self.adapts and any(extra is not None for extra in extras):
             raise UserError(f"experiment: '{self.uda}' has no rare class sampling, no "
@@ -128,7 +132,8 @@ class Experiment:
 
     @property
     def data_file(self) -> str:
-        return f'datasets/{getattr(self.domains, self.method.data)}'
+        kind = 'counted' if self.count_pseudo_labels else self.method.data
+        return f'datasets/{getattr(self.domains, kind)}'
 
     def of_domains(self, name: str) -> Any:
         """A setting of the domains' file.

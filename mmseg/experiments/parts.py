@@ -29,6 +29,8 @@ class Domains:
     uda: str
     source_only: str | None = None
     target_only: str | None = None
+    counted: str | None = None
+    """``uda`` with a hook that counts right pseudo-labels."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ DOMAINS = {
         'streets_target_256x128.py'),
     ('camvid_day', 'camvid_dusk'): Domains(
         'camvid', 'uda_camvid_day_to_dusk_256x256.py', 'camvid_day_256x256.py',
-        'camvid_dusk_256x256.py'),
+        'camvid_dusk_256x256.py', 'uda_camvid_day_to_dusk_counted_256x256.py'),
 }
 METHODS = {
     'source-only': Method('source_only'),

@@ -42,6 +42,7 @@ _day = dict(
 _dusk = dict(_day, img_dir='dusk_train/images', ann_dir='dusk_train/labels')
 _source = dict(day=dict(_day, pipeline=_labelled), dusk=dict(_dusk, pipeline=_labelled))
 _target = dict(dusk=dict(_dusk, pipeline=_unlabelled))
+_counted_target = dict(_dusk, pipeline=test_pipeline)  # see PseudoLabelHook
 _val = dict(_day, img_dir='dusk_val/images', ann_dir='dusk_val/labels', pipeline=test_pipeline)
 _num_classes = 11
 _min_pixels = 500   # of a rare class that an image must hold to be drawn for it

@@ -3,9 +3,11 @@ from .corrupt_sample_hook import CorruptSampleHook
 from .flat_poly_hook import FlatPolyLrUpdaterHook
 from .parameter_sync_hook import ParameterSyncHook
 from .progress_hook import ProgressHook
+from .pseudo_label_hook import PseudoLabelHook
 from .stopped_poly_hook import StoppedPolyLrUpdaterHook
 from .text_logger_hook import PercentTextLoggerHook
 from .uda_visualization_hook import UDAVisualizationHook
 
-__all__ = ['CorruptSampleHook', 'CheckpointHook', 'FlatPolyLrUpdaterHook', 'PercentTextLoggerHook',
-           'ProgressHook', 'ParameterSyncHook', 'StoppedPolyLrUpdaterHook', 'UDAVisualizationHook']
+__all__ = ['CheckpointHook', 'CorruptSampleHook', 'FlatPolyLrUpdaterHook', 'ParameterSyncHook',
+           'PercentTextLoggerHook', 'ProgressHook', 'PseudoLabelHook', 'StoppedPolyLrUpdaterHook',
+           'UDAVisualizationHook']

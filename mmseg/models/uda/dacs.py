@@ -18,7 +18,7 @@ from ..losses.feature_distance_loss import FeatureDistanceLoss
 from ..losses.supervision import regularise, supervise
 from ..output import SegOutput
 from .parts.ema_teacher import update_teacher
-from .parts.mixed_batch import MixedBatch, PseudoLabel, draw_masks, mix_batch, visuals_of
+from .parts.mixed_batch import MixedBatch, PseudoLabel, draw_masks, entropy_quantiles, mix_batch, visuals_of
 from .parts.strong_augment import StrongAugmentation, checked_augmentation
 from .parts.teacher_student import TeacherStudent, check_self_training
 
@@ -140,6 +140,8 @@ class DACS(TeacherStudent):
         terms = supervise(output, mixed.label, mixed.weight) + regularise(self.mix_losses, output)   # 8, 9
         if self.local_iter % self.debug_img_interval == 0:
             terms.visuals = visuals_of(self.local_iter, batch, mixed, pseudo, output.logits)
+        if self.logged_now:
+            terms += Terms(metrics=entropy_quantiles(output))
         return Terms(metrics={'l.pseudo_weight': pseudo.quality}) + terms.prefixed('mix')
 
     @torch.inference_mode()

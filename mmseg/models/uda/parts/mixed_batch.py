@@ -8,9 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...losses.entropy_balance_loss import pixel_entropy
+from ...output import SegOutput
 from .class_mix import draw_class_masks, mix
 from .pseudo_label import pixel_weight, pseudo_label
 from .strong_augment import StrongAugmentation
+
+ENTROPY_PERCENTS = (5, 25, 50, 75, 95)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,14 @@ def mix_batch(batch: Mapping[str, Any], pseudo: PseudoLabel, mask: Tensor,
     weight = mix(mask, torch.ones_like(pseudo.weight).unsqueeze(1), pseudo.weight.unsqueeze(1)).squeeze(1)
     img = augment(mix(mask, batch['img'], batch['target_img']), batch['img_metas'])
     return MixedBatch(img, label, weight, mask)
+
+
+def entropy_quantiles(output: SegOutput) -> dict[str, Tensor]:
+    """Quantiles of the pixels' entropies, in nats, by their names in the log: 0-dim tensors. A level lies at
+    the pixel of that rank."""
+    entropy = pixel_entropy(output.logits.detach(), output.log_prob.detach()).flatten().sort().values
+    return {f'H.q{percent:02d}': entropy[round(percent / 100 * (entropy.numel() - 1))]
+            for percent in ENTROPY_PERCENTS}
 
 
 def visuals_of(step: int, batch: Mapping[str, Any], mixed: MixedBatch, pseudo: PseudoLabel,
