@@ -10,9 +10,6 @@ was cut off goes on where it stopped. The networks are averaged; each image goes
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of, test_pipeline
 from mmseg.apis.pseudo_labels import Ensemble, make_pseudo_labels
+from mmseg.apis.recorded_folder import OF_TRAINING, digest, file_digest, images_digest, refuse_own_folder
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.pseudo_label_rules import RULES, build_rule, check_weights
 from mmseg.datasets import CustomDataset, build_dataset, leaf_configs
@@ -32,9 +30,6 @@ from mmseg.utils.config_trust import warn_of_code
 
 if TYPE_CHECKING:
     from mmseg.utils.config import Config
-
-# keys of a training set that are not about which images it has
-OF_TRAINING = ('cache', 'pseudo_labels', 'use_labels')
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -96,30 +91,14 @@ def build_targets(configs: Sequence[dict], cfg: Config, out: str) -> list[Custom
         if len(dataset.CLASSES or ()) != num_classes_of(cfg) or dataset.CLASSES != datasets[0].CLASSES:
             raise UserError(f'the network tells {num_classes_of(cfg)} classes apart but the data set of '
                             f'{dataset.img_dir} has {len(dataset.CLASSES or ())}, or others than the first')
-        for folder in filter(None, (dataset.img_dir, dataset.ann_dir)):
-            if Path(folder).resolve() in (Path(out).resolve(), *Path(out).resolve().parents):
-                raise UserError(f"--out '{out}' is a folder of the data set: name another one")
+        refuse_own_folder(dataset, out)
     return datasets
-
-
-def digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def file_digest(path: str) -> str:
-    found = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
 
 
 def settings_of(args: argparse.Namespace, cfg: Config, datasets: Sequence[CustomDataset]) -> dict[str, Any]:
     """What the labels depend on."""
-    images = [(info['filename'], os.path.getsize(os.path.join(dataset.img_dir, info['filename'])))
-              for dataset in datasets for info in dataset.img_infos]
     return dict(rule=args.rule, threshold=args.threshold, weights=args.weights, flip=args.flip,
-                upsample=args.upsample, teacher=args.teacher, images=digest(images),
+                upsample=args.upsample, teacher=args.teacher, images=images_digest(datasets),
                 network=digest([cfg.model, test_pipeline(cfg)]),
                 checkpoints=[file_digest(path) for path in args.checkpoint])
 

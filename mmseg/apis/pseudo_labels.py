@@ -1,12 +1,10 @@
 """From trained networks and a data set to a folder of pseudo-labels; see mmseg/datasets/pseudo_labels.py."""
 from __future__ import annotations
 
-import os
 import os.path as osp
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -28,15 +26,16 @@ from mmseg.datasets import CustomDataset
 from mmseg.datasets.loading.size_groups import build_test_loader, sized_batches
 from mmseg.datasets.pipelines.loading import read_bytes, read_label
 from mmseg.datasets.preparation.labels import working_in
-from mmseg.datasets.pseudo_labels import CONFIDENCE, LABELS, PROGRAM, RECORD, picture_name, read_record
+from mmseg.datasets.pseudo_labels import CONFIDENCE, LABELS, PROGRAM, RECORD, picture_name
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.utils.resize import resize
-from mmseg.utils import ConfigError, DataError, UserError
-from mmseg.utils.files import left_behind, refuse_unmarked, write_image, write_json
-from mmseg.utils.reading import walk_tree
+from mmseg.utils import ConfigError, DataError
+from mmseg.utils.files import write_image
+
+from .recorded_folder import RecordedFolder
 
 
-class PseudoLabels:
+class PseudoLabels(RecordedFolder):
     """The folder that pseudo-labels are written to, in three stages of which each can be cut off at any
     moment: the prediction of every image and its confidence; the thresholds of the classes; what they leave.
 
@@ -50,44 +49,21 @@ class PseudoLabels:
         UserError: the folder holds something else, or labels of other settings.
     """
 
+    WHAT = 'pseudo-labels'
+
     def __init__(self, folder: str, names: Sequence[str], classes: Sequence[str],
                  settings: Mapping[str, Any]):
-        self.folder, self.names, self.classes = folder, names, list(classes)
-        if len(set(names)) < len(names):
-            twice = next(name for k, name in enumerate(names) if name in names[:k])
-            raise UserError(f"two images would have the pseudo-label '{twice}': rename one of them")
-        self.record = read_record(folder)
-        if not self.record:
-            if osp.isdir(folder) and any(self._in_folder()):
-                raise UserError(f"the folder '{folder}' holds files that are not of {PROGRAM}: name "
-                                'another one')
-            self.record = dict(program=PROGRAM, complete=False, classes=self.classes, settings=dict(settings),
-                               thresholds=None, pixels=None, least_levels=None)
-        for key, value in {**settings, 'classes': self.classes}.items():
-            known = {**self.record['settings'], 'classes': self.record['classes']}.get(key)
-            if known != value:
-                raise UserError(f"the pseudo-labels in '{folder}' were made with other {key}: name another "
-                                'folder, or remove this one')
-        refuse_unmarked(path for name in names for path in self._paths(name))
+        self.classes = list(classes)
+        super().__init__(folder, names, RECORD, PROGRAM, settings, classes=self.classes, thresholds=None,
+                         pixels=None, least_levels=None)
+        self.require('classes', self.record['classes'], self.classes)
 
-    def _in_folder(self) -> Iterator[str]:
-        """What lies in the folder, but for what a killed run was just writing."""
-        return (name for name, entry in walk_tree(self.folder) if not left_behind(Path(entry.path)))
-
-    def _paths(self, name: str) -> tuple[str, str]:
+    def paths(self, name: str) -> tuple[str, str]:
         return osp.join(self.folder, LABELS, name), osp.join(self.folder, CONFIDENCE, name)
-
-    def save(self) -> None:
-        write_json(osp.join(self.folder, RECORD), self.record)
-
-    @property
-    def missing(self) -> set[str]:
-        """The pictures that are still to be made."""
-        return {name for name in self.names if not all(map(osp.isfile, self._paths(name)))}
 
     def write(self, name: str, prob: Tensor) -> None:
         """Write the prediction of an image, probabilities (C H W)."""
-        label_path, confidence_path = self._paths(name)
+        label_path, confidence_path = self.paths(name)
         confidence, label = prob.max(dim=0)
         write_image(confidence_path, to_levels(confidence))
         write_image(label_path, label.cpu().numpy().astype(np.uint8))
@@ -95,7 +71,7 @@ class PseudoLabels:
     def _pictures(self, title: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """(path of the label, label, levels of confidence) of each image."""
         for name in tqdm(self.names, desc=title, unit='file', dynamic_ncols=True):
-            label_path, confidence_path = self._paths(name)
+            label_path, confidence_path = self.paths(name)
             content = np.frombuffer(read_bytes(confidence_path, 'confidence'), np.uint8)
             levels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
             label = read_label(label_path)
@@ -190,8 +166,8 @@ def make_pseudo_labels(networks: Ensemble, datasets: Sequence[CustomDataset], de
     of_all = [osp.normpath(name) for part in names for name in part]
     PseudoLabels(folder, of_all, datasets[0].CLASSES, settings)  # refused before anything is written
     with working_in(folder):
-        _remove_left_behind(folder)
         labels = PseudoLabels(folder, of_all, datasets[0].CLASSES, settings)
+        labels.remove_left_behind()
         if labels.record['complete']:
             return labels.record
         labels.save()
@@ -201,12 +177,6 @@ def make_pseudo_labels(networks: Ensemble, datasets: Sequence[CustomDataset], de
             labels.find_thresholds(rule)
         labels.apply_thresholds()
         return labels.record
-
-
-def _remove_left_behind(folder: str) -> None:
-    for _, entry in walk_tree(folder):
-        if left_behind(Path(entry.path)):
-            os.unlink(entry.path)
 
 
 def _predict_missing(networks: Ensemble, dataset: CustomDataset, names: Sequence[str],

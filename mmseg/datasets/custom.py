@@ -28,6 +28,7 @@ from .pipelines.pseudo_labels import with_pseudo_labels
 from .preparation.class_stats import FALLBACK, ClassIds
 from .pseudo_labels import LABELS, picture_name, require_pseudo_labels
 from .seg_evaluator import SegEvaluator
+from .translated import SUFFIX, require_translated, translated_name
 
 
 @DATASETS.register_module()
@@ -55,10 +56,12 @@ class CustomDataset(SegEvaluator, Dataset):
             nothing for them, or something older. None for no cache.
         pseudo_labels: folder that tools/make_pseudo_labels.py filled; training samples then hold its labels
             as ``pseudo_semantic_seg``, resized, cropped and mirrored as the image is. None for none.
+        translated: folder of translated images, of tools/translate.py or of others, which training reads in
+            the place of those in ``img_dir``; labels take the size of their translations. None for none.
 
     Raises:
-        UserError: missing folder, no image, an image without label or pseudo-label (in training), unknown
-            class, a cache that is missing or stale.
+        UserError: missing folder, no image, an image without label, pseudo-label or translation (in
+            training), unknown class, a cache that is missing or stale.
     """
 
     CLASSES: Sequence[str] | None = None
@@ -75,7 +78,8 @@ class CustomDataset(SegEvaluator, Dataset):
                  data_root: str | None = None, test_mode: bool = False, ignore_index: int = 255,
                  reduce_zero_label: bool = False, classes: Sequence[str] | str | None = None,
                  palette: Sequence | None = None, use_labels: bool = True,
-                 cache: str | dict | None = None, pseudo_labels: str | None = None):
+                 cache: str | dict | None = None, pseudo_labels: str | None = None,
+                 translated: str | None = None):
         if data_root is not None:
             require_dir(data_root, 'data root', self.DOWNLOAD)
         self.data_root = data_root
@@ -84,7 +88,7 @@ class CustomDataset(SegEvaluator, Dataset):
         self.img_suffix, self.seg_map_suffix = img_suffix, seg_map_suffix
         self.test_mode, self.use_labels = test_mode, use_labels
         self.ignore_index, self.reduce_zero_label = ignore_index, reduce_zero_label
-        self.pseudo_labels = None if test_mode else pseudo_labels
+        self.pseudo_labels, self.translated = (None if test_mode else x for x in (pseudo_labels, translated))
         self._choose_classes(classes, palette)
         self.pipeline = Compose(self._adapt(pipeline))
         self._turns = any(getattr(transform, 'turns', False) for transform in self.pipeline.transforms)
@@ -93,6 +97,8 @@ class CustomDataset(SegEvaluator, Dataset):
             self._require_labels()
         if self.pseudo_labels is not None:
             require_pseudo_labels(self.pseudo_labels, map(self._pseudo_label, self.img_infos), self.CLASSES)
+        if self.translated is not None:
+            self._use_translated(self.translated)
         if cache:
             self._use_cache(**({'dir': cache} if isinstance(cache, str) else cache))
 
@@ -134,6 +140,13 @@ class CustomDataset(SegEvaluator, Dataset):
                 raise UserError(
                     f"the training image {osp.join(self.img_dir, info['filename'])} has no label: "
                     f"{osp.join(self.ann_dir, info['ann']['seg_map'])} does not exist{convert}")
+
+    def _use_translated(self, folder: str) -> None:
+        """Read the images of ``folder``; labels and pseudo-labels keep their names."""
+        names = [translated_name(info['filename']) for info in self.img_infos]
+        require_translated(folder, names)
+        self.img_infos = [{**info, 'filename': name} for info, name in zip(self.img_infos, names)]
+        self.img_dir, self.img_suffix = folder, self.img_suffix.rpartition('.')[0] + SUFFIX
 
     @property
     def statistics_command(self) -> str:
@@ -245,7 +258,7 @@ class CustomDataset(SegEvaluator, Dataset):
             results.update(ann_info=info.get('ann'), seg_prefix=self.ann_dir,
                            label_map=self.label_map or None,
                            num_classes=len(self.CLASSES) if self.CLASSES else None,
-                           ignore_index=self.ignore_index)
+                           ignore_index=self.ignore_index, resize_label=self.translated is not None)
         if self.pseudo_labels is not None:
             results['pseudo_label'] = osp.join(self.pseudo_labels, LABELS, self._pseudo_label(info))
         return results

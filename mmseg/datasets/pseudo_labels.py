@@ -2,15 +2,14 @@
 NAME, with its sub-folders, and a file with the settings and the thresholds of the classes."""
 from __future__ import annotations
 
-import json
 import os.path as osp
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from mmseg.utils import DataError
 from mmseg.utils.reading import is_folder
 
 from .files import find_files
+from .records import read_record
 
 LABELS, CONFIDENCE, RECORD = 'labels', 'confidence', 'pseudo_labels.json'
 FIELD = 'pseudo_semantic_seg'   # of a sample
@@ -20,25 +19,6 @@ PROGRAM = 'tools/make_pseudo_labels.py'
 def picture_name(image: str, img_suffix: str) -> str:
     """The name of an image's pictures, below ``labels`` and ``confidence``."""
     return image.removesuffix(img_suffix) + '.png'
-
-
-def read_record(folder: str) -> dict[str, Any]:
-    """What the program has noted in its folder; empty if there is nothing.
-
-    Raises:
-        DataError: the file is damaged.
-    """
-    path = osp.join(folder, RECORD)
-    if not osp.isfile(path):
-        return {}
-    try:
-        with open(path, encoding='utf-8') as file:
-            record = json.load(file)
-    except ValueError:
-        record = None
-    if not isinstance(record, dict) or record.get('program') != PROGRAM:
-        raise DataError(f'{path} is damaged or not written by {PROGRAM}: name another folder, or remove it')
-    return record
 
 
 def require_pseudo_labels(folder: str, names: Iterable[str], classes: Sequence[str] | None) -> None:
@@ -53,7 +33,7 @@ def require_pseudo_labels(folder: str, names: Iterable[str], classes: Sequence[s
     """
     if not is_folder(folder):
         raise DataError(f'the folder of pseudo-labels {folder} does not exist: make it with {PROGRAM}')
-    record = read_record(folder)
+    record = read_record(folder, RECORD, PROGRAM)
     if not record.get('complete'):
         raise DataError(f'the pseudo-labels in {folder} are not finished: run {PROGRAM} again, which goes on '
                         'where it stopped')

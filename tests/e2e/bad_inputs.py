@@ -52,6 +52,7 @@ CONFIG_PROGRAMS = {
     'tools.export_onnx': 'CONFIG {weights} out.onnx', 'run_experiments': '--config CONFIG',
     'demo.image_demo': '{image} CONFIG {weights}',
     'tools.make_pseudo_labels': 'CONFIG {weights} --rule bdl --out out',
+    'tools.translate': 'CONFIG {weights} --out out',
 }
 BAD_CONFIGS = [
     ('gone.py', 'does not exist'), ('{empty}', '{empty}'), ('{at}/bad.json', 'bad.json'),
@@ -65,6 +66,7 @@ CHECKPOINT_PROGRAMS = {
     'tools.test': '{config} CHECKPOINT', 'demo.image_demo': '{image} {config} CHECKPOINT',
     'tools.publish_model': 'CHECKPOINT out.pth',
     'tools.train': '{config} --no-validate --no-checks --load-from CHECKPOINT',
+    'tools.translate': '{config} CHECKPOINT --out out --options uda.type=CycleGAN',
 }
 BAD_CHECKPOINTS = [
     ('gone.pth', 'does not exist'), ('{empty}', '{empty}'), ('{at}/text.txt', 'text.txt', 'damaged'),

@@ -30,7 +30,7 @@ STAGES = {'prediction': 3, 'thresholds': 7, 'labels': 9}
 # Each stage in a process of its own that is forked before torch has threads; it dies at its n-th writing.
 DYING = '''
 import os, signal, sys
-from mmseg.apis import pseudo_labels
+from mmseg.apis import pseudo_labels, recorded_folder
 from tools import make_pseudo_labels
 
 def dying(write, left):
@@ -47,7 +47,7 @@ for stage, last in (text.split('=') for text in stages):
     if child == 0:
         left = [int(last)]
         pseudo_labels.write_image = dying(pseudo_labels.write_image, left)
-        pseudo_labels.write_json = dying(pseudo_labels.write_json, left)
+        recorded_folder.write_json = dying(recorded_folder.write_json, left)
         make_pseudo_labels.main([*arguments, '--out', os.path.join(out, stage)])
     print(os.WTERMSIG(os.waitpid(child, 0)[1]))
 '''

@@ -143,6 +143,7 @@ class LoadImageFromFile:
 class LoadAnnotations:
     """Reads ``ann_info['seg_map']`` below ``seg_prefix`` into gt_semantic_seg, uint8 (H W).
 
+    ``results['resize_label']`` gives a label of another size that of the image (nearest).
     ``results['label_map']`` renames ids; where ``num_classes`` and ``ignore_index`` are given,
     values outside the classes are refused here, on the host, where the file is still known.
 
@@ -172,8 +173,11 @@ class LoadAnnotations:
             refuse_turned(results['filename'], results['turned'], results['ori_shape'][:2], path, label.shape)
         if 'ori_shape' in results and label.shape != tuple(results['ori_shape'][:2]):
             (h, w), (label_h, label_w) = results['ori_shape'][:2], label.shape
-            raise UserError(f"the image {results['filename']} is {w}x{h} but its label {path} is "
-                            f'{label_w}x{label_h}: they must have the same size')
+            if results.get('resize_label'):
+                label = mmcv.imresize(label, (w, h), interpolation='nearest')
+            else:
+                raise UserError(f"the image {results['filename']} is {w}x{h} but its label {path} is "
+                                f'{label_w}x{label_h}: they must have the same size')
         label = rename_labels(label, results.get('label_map'), self.reduce_zero_label)
         if results.get('num_classes') is not None:
             check_label_values(label, results['num_classes'], results['ignore_index'], path)

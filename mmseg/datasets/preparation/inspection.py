@@ -56,7 +56,8 @@ class Findings:
 
 @dataclass(frozen=True)
 class Item:
-    """One image with its label, and how the label's values are understood."""
+    """One image with its label, and how the label's values are understood. With ``resize_label`` the two may
+    differ in size."""
     image: str
     label: str | None
     label_map: dict[int, int]
@@ -64,6 +65,7 @@ class Item:
     num_classes: int
     ignore_index: int
     load: LoadImageFromFile
+    resize_label: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def look_at(item: Item) -> Look:
             values = count_values(label)
             if item.load.turns:
                 refuse_turned(item.image, orientation(content), size[::-1], item.label, label.shape)
-            if label.shape[::-1] != tuple(size):
+            if label.shape[::-1] != tuple(size) and not item.resize_label:
                 raise UserError(f'the image {item.image} is {size[0]}x{size[1]} but its label '
                                 f'{item.label} is {label.shape[1]}x{label.shape[0]}')
             check_label_values(label, item.num_classes, item.ignore_index, item.label)
@@ -158,7 +160,7 @@ def items_of(dataset: CustomDataset) -> list[Item]:
     loads = [t for t in dataset.pipeline.transforms if isinstance(t, LoadImageFromFile)]
     make = partial(Item, label_map=dataset.label_map, reduce_zero_label=dataset.reduce_zero_label,
                    num_classes=len(dataset.CLASSES or range(255)), ignore_index=dataset.ignore_index,
-                   load=(loads or [LoadImageFromFile()])[0])
+                   load=(loads or [LoadImageFromFile()])[0], resize_label=dataset.translated is not None)
     return [make(image=osp.join(dataset.img_dir, info['filename']),
                  label=osp.join(dataset.ann_dir, info['ann']['seg_map']) if with_labels else None)
             for info in dataset.img_infos]

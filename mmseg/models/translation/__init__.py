@@ -11,9 +11,10 @@ from .cycle_losses import (
     translate,
 )
 from .image_pool import ImagePool
+from .joint_upsampling import JointUpsampling
 from .patch_discriminator import PatchDiscriminator
 from .resnet_generator import ResNetGenerator
 
-__all__ = ['DISCRIMINATORS', 'GENERATORS', 'ImagePool', 'Normalisation', 'PatchDiscriminator',
-           'ResNetGenerator', 'Translation', 'TranslationWeights', 'discriminator_losses',
-           'generator_losses', 'init_weights', 'semantic_loss', 'translate']
+__all__ = ['DISCRIMINATORS', 'GENERATORS', 'ImagePool', 'JointUpsampling', 'Normalisation',
+           'PatchDiscriminator', 'ResNetGenerator', 'Translation', 'TranslationWeights',
+           'discriminator_losses', 'generator_losses', 'init_weights', 'semantic_loss', 'translate']

@@ -1,7 +1,7 @@
 """BDL, its segmentation half: adversarial training on translated images and pseudo-labels (Li et al., CVPR
 2019, eq. 1–7; liyunsheng13/BDL a0e5821).
 
-The source images are translated beforehand (``data.train.source.img_dir``), and the pseudo-labels of the
+The source images are translated beforehand (``data.train.source.translated``), and the pseudo-labels of the
 second round are files (``data.train.target.pseudo_labels``). The numbers are the steps of
 docs/methods/bdl.md.
 """
