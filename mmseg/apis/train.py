@@ -103,7 +103,8 @@ def load_initial_weights(model: nn.Module, path: str) -> None:
     """Start from the network in a checkpoint: the weights of the student if ``model`` is a UDA method
     (its teacher begins as a copy)."""
     network = model.get_model() if isinstance(model, UDADecorator) else model
-    load_segmentor_weights(network, load_file(path), source=path)
+    load_segmentor_weights(network, load_file(path), source=path,
+                           missing_ok=getattr(network, 'may_start_without', ()))
 
 
 def _placed(model: nn.Module, cfg: Mapping, device: torch.device, distributed: bool) -> nn.Module:

@@ -152,16 +152,18 @@ def network_of(checkpoint: Mapping[str, Any], prefix: str = 'auto',
 
 
 def load_segmentor_weights(model: nn.Module, checkpoint: Mapping[str, Any], prefix: str = 'auto',
-                           strict: bool = True, source: str = 'checkpoint') -> None:
+                           strict: bool = True, source: str = 'checkpoint',
+                           missing_ok: Sequence[str] = ()) -> None:
     """Load a checkpoint's network into a segmentor.
 
     Args:
         prefix: which of its networks, see ``network_of``.
         strict: False lets missing and unexpected entries pass (a shape must still agree).
+        missing_ok: see ``load_weights``.
     """
     selected = own_segmentor_names(network_of(checkpoint, prefix, source), model.state_dict())
     if strict:
-        load_weights(model, selected, source)
+        load_weights(model, selected, source, missing_ok=missing_ok)
     else:
         load_weights(model, {k: v for k, v in selected.items() if k in model.state_dict()}, source,
                      missing_ok=('',))

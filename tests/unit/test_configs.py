@@ -52,8 +52,8 @@ def test_config_builds(file, configs):
     with torch.device('meta'):
         model = build_train_model(cfg)
     has_teacher = (cfg.get('uda') or {}).get('type') in ('DACS', 'ProDA')
-    assert ('ema_model.decode_head.conv_seg.weight' in model.state_dict()) == has_teacher
-    assert ('model.decode_head.conv_seg.weight' in model.state_dict()) == ('uda' in cfg)
+    assert any(name.startswith('ema_model.') for name in model.state_dict()) == has_teacher
+    assert any(name.startswith('model.decode_head.') for name in model.state_dict()) == ('uda' in cfg)
 
 
 @pytest.mark.parametrize('file', FILES)

@@ -9,13 +9,15 @@ from method_recipe import ToyMulti, assert_agree, sample, up
 from torch import Tensor, nn
 from uda_models import META, tiny
 
+from mmseg.apis.train import load_initial_weights
+from mmseg.checkpoint.weights import load_file, load_segmentor_weights
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.engine.optimizer import build_optimizers
 from mmseg.models.builder import BACKBONES, build_loss, build_segmentor, build_train_model
 from mmseg.models.uda import dannet as dannet_module
 from mmseg.models.uda.parts.day_night_label import day_night_label
 from mmseg.models.utils.class_weight import TEST_STD, class_weights, pixel_weights
-from mmseg.utils import ConfigError, DataError
+from mmseg.utils import CheckpointError, ConfigError, DataError
 
 SEED = 5000
 OPTIMIZERS = dict(student=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=5e-4),
@@ -127,6 +129,19 @@ def test_at_test_the_relit_image_is_segmented_with_weights():
         plain = with_weights_of_the_authors(build_segmentor(relit(test_weight_std=0))).eval()
         torch.testing.assert_close(plain.encode_decode(image), up(ToyMulti()(image + residual)[1], 62, 70))
     assert set(network.state_dict()) == set(plain.state_dict()), 'weights of classes are settings'
+
+
+def test_a_training_starts_from_a_network_of_the_source_alone(tmp_path):
+    """Which has no relighting; a test of such weights is refused."""
+    plain, method = build_segmentor({**relit(), 'type': 'EncoderDecoder'}), dannet()
+    torch.save(dict(state_dict=plain.state_dict()), tmp_path / 'source.pth')
+    fresh = {key: value.clone() for key, value in method.model.relight.state_dict().items()}
+    load_initial_weights(method, str(tmp_path / 'source.pth'))
+    for key, value in method.model.state_dict().items():
+        kept = fresh[key.removeprefix('relight.')] if key.startswith('relight.') else plain.state_dict()[key]
+        assert torch.equal(value, kept), key
+    with pytest.raises(CheckpointError, match='missing .first: relight.'):
+        load_segmentor_weights(method.model, load_file(str(tmp_path / 'source.pth')))
 
 
 def test_each_domain_has_its_relighting():

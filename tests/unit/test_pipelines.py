@@ -159,6 +159,23 @@ def test_resize_draws_scales_in_range(rng):
     assert scale in [(64, 32), (96, 48)]
 
 
+def test_bicubic_of_pillow_smooths_what_it_makes_smaller(rng):
+    img, label = random_image(rng), blocky_label(rng)
+    out = run(dict(type='Resize', img_scale=(32, 8), keep_ratio=False, interpolation='bicubic',
+                   backend='pillow'), img, label)
+    np.testing.assert_array_equal(out['img'], np.asarray(Image.fromarray(img).resize((32, 8), Image.BICUBIC)))
+    np.testing.assert_array_equal(out['gt_semantic_seg'],
+                                  np.asarray(Image.fromarray(label).resize((32, 8), Image.NEAREST)))
+
+
+def test_a_second_resize_overrides_the_scale_of_the_first(rng):
+    steps = [dict(type='Resize', ratio_range=(0.5, 0.5)),
+             dict(type='Resize', img_scale=(20, 30), keep_ratio=False, override=True)]
+    out = Compose(steps)(dict(img=random_image(rng), seg_fields=[]))
+    assert out['img'].shape[:2] == (30, 20)
+    assert out['scale'] == (20, 30)
+
+
 def test_crop_draws_its_top_then_its_left(rng):
     img, label = random_image(rng), blocky_label(rng)
     np.random.seed(11)
@@ -352,6 +369,8 @@ def test_the_part_that_draws_nothing_is_split_off():
     (dict(type='RandomFlip', prob=2), 'prob must be in 0 ... 1'),
     (dict(type='Pad'), 'either size or size_divisor'),
     (dict(type='Resize', img_scale=[(1, 1), (2, 2), (3, 3)]), 'two img_scale'),
+    (dict(type='Resize', interpolation='cubic'), "interpolation 'cubic', expected bilinear or bicubic"),
+    (dict(type='Resize', backend='pil'), "backend 'pil', expected cv2 or pillow"),
     ('flip', 'must be a dict or callable'),
 ])
 def test_mistakes_in_a_pipeline(transform, message):

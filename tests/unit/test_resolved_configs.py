@@ -90,8 +90,9 @@ def test_every_shipped_config_of_a_benchmark_has_a_row():
     compared = [f'{name}_mitb0_s0' for name in (
         'advent', 'minent', 'bdl', 'cyclegan', 'fda', 'dannet', 'proda_warmup', 'proda_stage1',
         'proda_distillation')]
-    assert files - {*ROWS} == {f'toy/streets_{name}.py' for name in (
-        'start_mitb0', 'start_robust_mitb0', 'test', *compared)}
+    folders = ('advent', 'bdl', 'dacs', 'dannet', 'fda', 'proda')
+    assert {file for file in files - {*ROWS} if Path(file).parent.name not in folders} == {
+        f'toy/streets_{name}.py' for name in ('start_mitb0', 'start_robust_mitb0', 'test', *compared)}
 
 
 if __name__ == '__main__':

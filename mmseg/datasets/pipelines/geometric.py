@@ -16,9 +16,9 @@ Size = tuple[int, int]
 
 @PIPELINES.register_module()
 class Resize:
-    """Resizes the image (bilinear) and the label maps (nearest).
+    """Resizes the image and the label maps (nearest).
 
-    The scale (width, height) is ``results['scale']`` if that is set, otherwise
+    The scale (width, height) is ``results['scale']`` if that is set and ``override`` is not, otherwise
 
     - ``ratio_range``: ``img_scale`` (or, without one, the image's size) times a ratio drawn from
     it,
@@ -33,10 +33,14 @@ class Resize:
         multiscale_mode: 'range' or 'value'.
         ratio_range: (least, greatest) ratio.
         keep_ratio: fit into the scale keeping the aspect ratio; otherwise stretch to it.
+        interpolation: of the image, 'bilinear' or 'bicubic'.
+        backend: 'cv2', or 'pillow', which smooths what it makes smaller; of uint8 images.
+        override: choose a scale though one is set, of an earlier Resize.
     """
 
     def __init__(self, img_scale: Size | Sequence[Size] | None = None, multiscale_mode: str = 'range',
-                 ratio_range: tuple[float, float] | None = None, keep_ratio: bool = True):
+                 ratio_range: tuple[float, float] | None = None, keep_ratio: bool = True,
+                 interpolation: str = 'bilinear', backend: str = 'cv2', override: bool = False):
         scales = [] if img_scale is None else img_scale
         if scales and not isinstance(scales[0], list | tuple):
             scales = [scales]
@@ -48,6 +52,11 @@ class Resize:
             raise UserError('Resize: ratio_range goes with one img_scale, not with several')
         if multiscale_mode == 'range' and len(scales) > 2:
             raise UserError("Resize: multiscale_mode='range' takes two img_scale, from and to")
+        for name, value, known in (('interpolation', interpolation, ('bilinear', 'bicubic')),
+                                   ('backend', backend, ('cv2', 'pillow'))):
+            if value not in known:
+                raise UserError(f"Resize: {name} '{value}', expected {' or '.join(known)}")
+        self.interpolation, self.backend, self.override = interpolation, backend, override
         self.multiscale_mode, self.ratio_range, self.keep_ratio = multiscale_mode, ratio_range, keep_ratio
 
     @property
@@ -55,13 +64,16 @@ class Resize:
         return self.ratio_range is None and len(self.img_scale or ()) == 1
 
     def __call__(self, results: dict) -> dict:
-        if 'scale' not in results:
+        if self.override or 'scale' not in results:
             results['scale'] = self._draw_scale(results['img'])
         self._resize_image(results)
         for key in results.get('seg_fields', []):
-            resize = mmcv.imrescale if self.keep_ratio else mmcv.imresize
-            results[key] = resize(results[key], results['scale'], interpolation='nearest')
+            results[key] = self._resized(results[key], results['scale'], 'nearest')
         return results
+
+    def _resized(self, img: np.ndarray, scale: Size, interpolation: str) -> np.ndarray:
+        resize = mmcv.imrescale if self.keep_ratio else mmcv.imresize
+        return resize(img, scale, interpolation=interpolation, backend=self.backend)
 
     def _draw_scale(self, img: np.ndarray) -> Size:
         if self.ratio_range is not None:
@@ -84,8 +96,7 @@ class Resize:
 
     def _resize_image(self, results: dict) -> None:
         old_h, old_w = results['img'].shape[:2]
-        resize = mmcv.imrescale if self.keep_ratio else mmcv.imresize
-        img = resize(results['img'], results['scale'])
+        img = self._resized(results['img'], results['scale'], self.interpolation)
         w_scale, h_scale = img.shape[1] / old_w, img.shape[0] / old_h
         results.update(img=img, img_shape=img.shape, pad_shape=img.shape, keep_ratio=self.keep_ratio,
                        scale_factor=np.array([w_scale, h_scale, w_scale, h_scale], np.float32))
@@ -93,7 +104,8 @@ class Resize:
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(img_scale={self.img_scale}, '
                 f"multiscale_mode='{self.multiscale_mode}', ratio_range={self.ratio_range}, "
-                f'keep_ratio={self.keep_ratio})')
+                f"keep_ratio={self.keep_ratio}, interpolation='{self.interpolation}', "
+                f"backend='{self.backend}', override={self.override})")
 
 
 @PIPELINES.register_module()

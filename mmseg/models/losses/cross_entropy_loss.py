@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,8 @@ class CrossEntropyLoss(nn.Module):
     """Pixel-wise cross-entropy, mean over *all* pixels (method.md, steps 3 and 8).
 
     An ignored pixel contributes 0 and still counts in the mean, as in the reference implementation;
-    ``avg_non_ignore=True`` divides by the number of valid pixels instead.
+    ``avg_non_ignore=True`` divides by the number of valid pixels instead, and ``'unweighted'`` does so where
+    the pixels have no weights: DACS, whose source has none.
 
     Args:
         use_sigmoid: binary cross-entropy of each class against the rest.
@@ -34,11 +36,12 @@ class CrossEntropyLoss(nn.Module):
 
     def __init__(self, use_sigmoid: bool = False, reduction: str = 'mean',
                  class_weight: Sequence[float] | None = None, loss_weight: float = 1.0,
-                 loss_name: str = 'loss_seg', avg_non_ignore: bool = False, avg_class_weight: bool = False):
+                 loss_name: str = 'loss_seg', avg_non_ignore: bool | Literal['unweighted'] = False,
+                 avg_class_weight: bool = False):
         super().__init__()
         if reduction not in ('mean', 'sum', 'none'):
             raise UserError(f"CrossEntropyLoss: reduction '{reduction}', expected mean, sum or none")
-        if avg_class_weight and (use_sigmoid or class_weight is None or not avg_non_ignore):
+        if avg_class_weight and (use_sigmoid or class_weight is None or avg_non_ignore is not True):
             raise ConfigError('CrossEntropyLoss: avg_class_weight needs class_weight, avg_non_ignore=True '
                               'and use_sigmoid=False')
         check_range(loss_weight, 'CrossEntropyLoss: loss_weight', 0)
@@ -72,14 +75,16 @@ class CrossEntropyLoss(nn.Module):
             loss = F.nll_loss(log_prob, label, class_weight, reduction='none', ignore_index=ignore_index)
         if weight is not None:
             loss = loss * weight
-        return self._reduce(loss, label, class_weight, ignore_index)
+        only_valid = weight is None if self.avg_non_ignore == 'unweighted' else self.avg_non_ignore
+        return self._reduce(loss, label, class_weight, ignore_index, only_valid)
 
-    def _reduce(self, loss: Tensor, label: Tensor, class_weight: Tensor | None, ignore_index: int) -> Tensor:
+    def _reduce(self, loss: Tensor, label: Tensor, class_weight: Tensor | None, ignore_index: int,
+                only_valid: bool) -> Tensor:
         if self.reduction == 'none':
             return loss
         if self.reduction == 'sum':
             return loss.sum()
-        if not self.avg_non_ignore:
+        if not only_valid:
             return loss.mean()
         valid = label != ignore_index
         if self.avg_class_weight:

@@ -43,6 +43,8 @@ class RelitEncoderDecoder(EncoderDecoder):
         ConfigError: another number of frequencies than of classes, or an unknown setting of r.
     """
 
+    may_start_without = ('relight.',)  # a training that starts from a network of the source alone
+
     def __init__(self, *args: Any, relight: Mapping | None = None,
                  class_frequency: Sequence[float] = CITYSCAPES_FREQUENCY, test_weight_std: float = TEST_STD,
                  **kwargs: Any):

@@ -30,7 +30,7 @@ class ProDADistillation(UDADecorator):
     Args:
         model: config of the network, without auxiliary heads.
         max_iters: length of the training, in steps.
-        teacher: config of the network of the stage before; None: as ``model``.
+        teacher: what the network of the stage before has otherwise than ``model``; None: nothing.
         teacher_from: its checkpoint; None: the weights that the training starts from.
         threshold: pixels up to this confidence have no label, 0–1; where the batch has no labels.
         distillation_weight, as_released: see ``DistillationLoss``.
@@ -45,7 +45,7 @@ class ProDADistillation(UDADecorator):
         check_single_output(self.model)
         self.max_iters, self.threshold, self.strong_view = max_iters, threshold, dict(strong_view)
         self.teacher_from = teacher_from
-        self.teacher = build_segmentor(copy.deepcopy(teacher or model)).requires_grad_(False)
+        self.teacher = build_segmentor(_changed(model, teacher or {})).requires_grad_(False)
         self.ce = CrossEntropyLoss(avg_non_ignore=True)
         self.distillation = DistillationLoss(as_released, distillation_weight)
         self.train()
@@ -95,3 +95,12 @@ class ProDADistillation(UDADecorator):
         distilled = self.distillation(logits, quarter_logits(taught, img))
         return Terms({'trg.ce': self.ce(logits, label, ignore_index=ignored),
                       'trg.distillation': self.distillation.loss_weight * distilled})
+
+
+def _changed(cfg: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a config with other values of some keys; dicts are changed key by key."""
+    found = copy.deepcopy(dict(cfg))
+    for key, value in changes.items():
+        inner = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
+        found[key] = _changed(found[key], value) if inner else copy.deepcopy(value)
+    return found

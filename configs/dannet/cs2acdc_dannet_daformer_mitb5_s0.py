@@ -1,0 +1,29 @@
+"""DANNet, Cityscapes to ACDC, DAFormer's network, seed 0.
+
+Data are DANNet's, the budget is DAFormer's; it starts from ImageNet.
+
+Command:  python run_experiments.py --config configs/dannet/cs2acdc_dannet_daformer_mitb5_s0.py
+Score:    nothing published at this setting. Not measured here.
+Cost:     40k iterations of batch 2 on one GPU. Not measured here.
+"""
+_base_ = [
+    '../_base_/default_runtime.py',
+    '../_base_/models/daformer_sepaspp_mitb5.py',
+    '../_base_/datasets/uda_cityscapes_to_acdc_dannet.py',
+    '../_base_/uda/dannet.py',
+    '../_base_/schedules/adamw_adam_mit.py',
+    '../_base_/schedules/poly10warm.py',
+]
+
+seed = 0
+data = dict(samples_per_gpu=2, workers_per_gpu=4)
+n_gpus = 1
+runner = dict(type='IterBasedRunner', max_iters=40000)
+checkpoint_config = dict(by_epoch=False, interval=40000, max_keep_ckpts=1)
+evaluation = dict(interval=4000, metric='mIoU')
+load_from = 'pretrained/cs_source_dlv2_r101_dannet.pth'
+model = dict(type='RelitEncoderDecoder')
+uda = dict(target_size=(960, 960))
+
+name = 'cs2acdc_dannet_daformer_mitb5_s0'
+exp = 'basic'

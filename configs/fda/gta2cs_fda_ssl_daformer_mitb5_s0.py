@@ -1,0 +1,15 @@
+"""FDA with pseudo-labels, GTA to Cityscapes, DAFormer's network, seed 0.
+
+Labels of three networks together, of tools/make_pseudo_labels.py --rule fda, and the first weights again:
+see docs/methods/fda.md.
+
+Command:  python run_experiments.py --config configs/fda/gta2cs_fda_ssl_daformer_mitb5_s0.py
+Score:    nothing published at this setting. Not measured here.
+Cost:     40k iterations of batch 2 on one GPU. Not measured here.
+"""
+_base_ = ['gta2cs_fda_daformer_mitb5_s0.py']
+
+data = dict(train=dict(target=dict(pseudo_labels='data/pseudo_labels/gta2cs_fda_daformer_mitb5')))
+
+name = 'gta2cs_fda_ssl_daformer_mitb5_s0'
+exp = 'basic'

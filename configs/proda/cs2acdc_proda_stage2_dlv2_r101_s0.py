@@ -1,0 +1,33 @@
+"""ProDA's stage 2, Cityscapes to ACDC, DeepLabV2-R101, seed 0.
+
+From SimCLR (model.pretrained), with the network of stage 1 (uda.teacher_from) and its labels, of
+tools/make_pseudo_labels.py --rule proda (data.train.target.pseudo_labels). See docs/methods/proda.md.
+The settings are the authors' for GTA; the size of ACDC is ours.
+
+Command:  python run_experiments.py --config configs/proda/cs2acdc_proda_stage2_dlv2_r101_s0.py
+Score:    nothing published at this setting. Not measured here.
+Cost:     62412 iterations of batch 4 on one GPU; the authors had four. Not measured here.
+"""
+_base_ = [
+    '../_base_/default_runtime.py',
+    '../_base_/models/deeplabv2_r101_proda_bn.py',
+    '../_base_/datasets/uda_cityscapes_to_acdc_proda.py',
+    '../_base_/uda/proda_distillation.py',
+    '../_base_/schedules/sgd_proda_distillation.py',
+    '../_base_/schedules/poly09_over_90k.py',
+]
+
+seed = 0
+data = dict(
+    samples_per_gpu=4, workers_per_gpu=4,
+    train=dict(target=dict(pseudo_labels='data/pseudo_labels/cs2acdc_proda_stage1_dlv2_r101')))
+n_gpus = 1
+runner = dict(type='IterBasedRunner', max_iters=62412)
+checkpoint_config = dict(by_epoch=False, interval=62412, max_keep_ckpts=1)
+evaluation = dict(interval=5000, metric='mIoU')
+uda = dict(
+    teacher_from='pretrained/cs2acdc_proda_stage1_dlv2_r101.pth',
+    teacher=dict(backbone=dict(out_norm=False)))
+
+name = 'cs2acdc_proda_stage2_dlv2_r101_s0'
+exp = 'basic'

@@ -1,0 +1,26 @@
+"""ProDA's warm-up, GTA to Cityscapes, DeepLabV2-R101, seed 0.
+
+62412 steps are 84 epochs of the 2975 images of Cityscapes.
+
+Command:  python run_experiments.py --config configs/proda/gta2cs_proda_warmup_dlv2_r101_s0.py
+Score:    published: 43.3 mIoU (authors). Not measured here.
+Cost:     62412 iterations of batch 4 on one GPU; the authors had four. Not measured here.
+"""
+_base_ = [
+    '../_base_/default_runtime.py',
+    '../_base_/models/deeplabv2_r101_proda.py',
+    '../_base_/datasets/uda_gta_to_cityscapes_proda.py',
+    '../_base_/uda/proda_warmup.py',
+    '../_base_/schedules/sgd_adam_proda_warmup.py',
+    '../_base_/schedules/poly09_over_90k.py',
+]
+
+seed = 0
+data = dict(samples_per_gpu=4, workers_per_gpu=4)
+n_gpus = 1
+runner = dict(type='IterBasedRunner', max_iters=62412)
+checkpoint_config = dict(by_epoch=False, interval=62412, max_keep_ckpts=1)
+evaluation = dict(interval=5000, metric='mIoU')
+
+name = 'gta2cs_proda_warmup_dlv2_r101_s0'
+exp = 'basic'
