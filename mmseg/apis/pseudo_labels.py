@@ -136,7 +136,7 @@ class Ensemble:
 
 
 def _enlarged_probabilities(model: EncoderDecoder, img: Tensor, metas: Sequence[dict]) -> Tensor:
-    prob = model.decode_head(model.extract_feat(img)).float().softmax(dim=1)
+    prob = model.coarse_logits(img).float().softmax(dim=1)
     prob = resize(prob, metas[0]['ori_shape'][:2], mode='bilinear', align_corners=model.align_corners)
     if metas[0].get('flip'):
         prob = prob.flip(3 if metas[0].get('flip_direction') == 'horizontal' else 2)

@@ -21,8 +21,11 @@ ValueError)
 def accepted_keys(obj: Any) -> set[str] | None:
     """Names of the keyword arguments that a class or function takes; None if it takes any.
 
-    ``**kwargs`` of a constructor is followed through the bases that it is handed on to.
+    ``**kwargs`` of a constructor is followed through the bases that it is handed on to. A class that hands
+    them on to another object has an attribute ``hands_keys_on``, and looks at them itself.
     """
+    if getattr(obj, 'hands_keys_on', False):
+        return None
     inits = [c.__init__ for c in obj.__mro__ if '__init__' in vars(c)] if inspect.isclass(obj) else [obj]
     names: set[str] = set()
     for init in inits:

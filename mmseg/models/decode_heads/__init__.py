@@ -4,6 +4,7 @@ from .daformer_head import DAFormerHead
 from .decode_head import BaseDecodeHead
 from .dlv2_head import DLV2Head
 from .fcn_head import FCNHead
+from .hrda_head import FusedLogits, HRDAHead
 from .isa_head import ISAHead
 from .proda_head import ProDAHead
 from .psp_head import PSPHead
@@ -12,4 +13,5 @@ from .segformer_head import SegFormerHead
 from .uper_head import UPerHead
 
 __all__ = ['ASPPHead', 'BaseDecodeHead', 'DAFormerHead', 'DAHead', 'DLV2Head', 'DepthwiseSeparableASPPHead',
-           'FCNHead', 'ISAHead', 'PSPHead', 'ProDAHead', 'RefineNetHead', 'SegFormerHead', 'UPerHead']
+           'FCNHead', 'FusedLogits', 'HRDAHead', 'ISAHead', 'PSPHead', 'ProDAHead', 'RefineNetHead',
+           'SegFormerHead', 'UPerHead']

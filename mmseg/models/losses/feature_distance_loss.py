@@ -45,8 +45,11 @@ class FeatureDistanceLoss(nn.Module):
         self.loss_weight, self.loss_name = loss_weight, loss_name
 
     def of(self, output: SegOutput, seen: Mapping[str, Any]) -> Tensor:
-        """See ``regularise``. ``seen`` has 'imagenet', a function that gives F_4^g, and 'label', y_S."""
-        return self(output.features[-1], seen['imagenet'](), seen['label'])
+        """The sum over the output's views, see ``regularise``. ``seen`` has 'imagenet', a function of an
+        encoder's input (B 3 h w) that gives F_4^g, and 'label', y_S."""
+        return sum(self(view.features[-1], seen['imagenet'](view.img),
+                        seen['label'] if view.area is None else view.area.of(seen['label']))
+                   for view in output.views)
 
     def forward(self, student: Tensor, imagenet: Tensor, label: Tensor) -> Tensor:
         """Features F_4^θ, F_4^g (B C h w) and labels y_S (B 1 H W), int64 → 0-dim, ≥ 0."""

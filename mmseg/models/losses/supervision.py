@@ -28,8 +28,10 @@ def supervise(output: SegOutput, label: Tensor, weight: Tensor | None = None) ->
 
 
 def supervise_head(output: HeadOutput, label: Tensor, weight: Tensor | None = None) -> Terms:
-    """``supervise`` of one output. Losses of the same name are added up."""
+    """``supervise`` of one output, by the label of its area. Losses of the same name are added up."""
     head, terms = output.head, Terms()
+    if output.area is not None:
+        label, weight = output.area.of(label), None if weight is None else output.area.of(weight)
     if head.sampler is not None:
         weight = head.sampler.sample(output.logits, label)
     label = label.squeeze(1)
@@ -39,7 +41,7 @@ def supervise_head(output: HeadOutput, label: Tensor, weight: Tensor | None = No
         name = loss.loss_name
         if loss.loss_weight != 1:
             terms.metrics[f'raw_{name}'] = value.detach().mean()
-        terms.losses[name] = terms.losses.get(name, 0) + (loss.loss_weight * value).mean()
+        terms.losses[name] = terms.losses.get(name, 0) + (output.weight * loss.loss_weight * value).mean()
     terms.metrics['acc_seg'] = accuracy(output.logits.detach(), label)
     return terms
 

@@ -18,7 +18,7 @@ from mmseg.utils.registry import check_keys
 from .. import builder
 from ..builder import SEGMENTORS
 from ..losses.supervision import supervise
-from ..output import HeadOutput, SegOutput
+from ..output import HeadOutput, SegOutput, View
 from ..utils.resize import resize
 from .sliding_window import slide_inference
 
@@ -66,11 +66,14 @@ class EncoderDecoder(Method):
             features = self.backbone(img)
             return features if self.neck is None else self.neck(features)
 
+    def coarse_logits(self, img: Tensor) -> Tensor:
+        """Image (B 3 H W) → logits at the decode head's own resolution (B C h w)."""
+        with self._autocast(img):
+            return self.decode_head(self.extract_feat(img))
+
     def encode_decode(self, img: Tensor, img_metas: Sequence[dict] | None = None) -> Tensor:
         """Image (B 3 H W) → logits (B C H W)."""
-        with self._autocast(img):
-            logits = self.decode_head(self.extract_feat(img))
-        return self.decode_head.upsample(logits, img.shape[2:])
+        return self.decode_head.upsample(self.coarse_logits(img), img.shape[2:])
 
     def outputs(self, *images: Tensor) -> list[SegOutput]:
         """What the losses of training are computed from, for each batch of ``images``.
@@ -92,7 +95,7 @@ class EncoderDecoder(Method):
                 for name, logits in head.training_logits(features).items():
                     key = f'{prefix}.{name}' if name else prefix
                     supervised[key] = HeadOutput(head.upsample(logits, img.shape[2:]), head, logits)
-        return SegOutput(features, supervised)
+        return SegOutput([View(img, features)], supervised)
 
     def forward_train(self, img: Tensor, img_metas: Sequence[dict], gt_semantic_seg: Tensor,
                       seg_weight: Tensor | None = None) -> dict[str, Tensor]:

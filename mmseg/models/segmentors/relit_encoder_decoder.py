@@ -12,7 +12,7 @@ from mmseg.utils.ranges import check_range
 from mmseg.utils.registry import check_keys, check_types
 
 from ..builder import SEGMENTORS
-from ..output import SegOutput
+from ..output import SegOutput, View
 from ..translation import ResNetGenerator
 from ..utils.class_weight import CITYSCAPES_FREQUENCY, TEST_STD, class_weights, reweight
 from .encoder_decoder import EncoderDecoder
@@ -70,15 +70,13 @@ class RelitEncoderDecoder(EncoderDecoder):
     def outputs(self, *images: Tensor) -> list[RelitOutput]:
         """As of ``EncoderDecoder``; each batch is relit alone, so BatchNorm does not mix the domains."""
         relit, residuals = zip(*(self.relit(img) for img in images))
-        return [RelitOutput(output.features, output.supervised, residual)
-                for output, residual in zip(super().outputs(*relit), residuals)]
+        return [RelitOutput([View(img, output.features)], output.supervised, residual)
+                for img, output, residual in zip(images, super().outputs(*relit), residuals)]
 
-    def encode_decode(self, img: Tensor, img_metas: Sequence[dict] | None = None) -> Tensor:
-        """Image (B 3 H W) → logits (B C H W), weighted before they are enlarged."""
+    def coarse_logits(self, img: Tensor) -> Tensor:
+        """Image (B 3 H W) → weighted logits (B C h w)."""
         relit, _ = self.relit(img)
-        with self._autocast(img):
-            logits = self.decode_head(self.extract_feat(relit))
-        return self.decode_head.upsample(reweight(logits, self.test_weight), img.shape[2:])
+        return reweight(super().coarse_logits(relit), self.test_weight)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         super().compile(*args, **kwargs)

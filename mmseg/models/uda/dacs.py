@@ -125,7 +125,7 @@ class DACS(TeacherStudent):
     def _source_terms(self, output: SegOutput, batch: Mapping[str, Any]) -> Terms:
         label = batch['gt_semantic_seg']
         distance = regularise(self.source_losses, output, label=label,                               # 4
-                              imagenet=lambda: self._imagenet_feature(batch['img']))
+                              imagenet=self._imagenet_feature)
         return supervise(output, label) + distance.prefixed('src')                                   # 3
 
     def _mix(self, batch: Mapping[str, Any], augment: StrongAugmentation) -> tuple[MixedBatch, PseudoLabel]:

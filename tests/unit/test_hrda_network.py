@@ -1,0 +1,165 @@
+"""The network of HRDA equals the released one: names, crops of details, full inference, losses, gradients."""
+from __future__ import annotations
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+import torch
+from golden import DATA, TOLERANCE, fill, image, label, relative_error
+from hrda import DOUBLE, GOLDEN, assert_measured, embed_as_released, hrda, hrda_dlv2
+from uda_models import META, seed_all
+
+from mmseg.models.builder import build_segmentor
+from mmseg.models.decode_heads import DAFormerHead
+from mmseg.models.losses.supervision import supervise
+from mmseg.models.output import Area
+from mmseg.ops.cpu import accelerate
+
+NAMES = json.loads(gzip.decompress((DATA / 'hrda_state_dicts.json.gz').read_bytes()))
+BOXES = json.loads((DATA / 'hrda_crop_boxes.json').read_text())
+INFERENCE = {
+    'base': {}, 'odd': {}, 'teacher': {}, 'nooverlap': dict(hr_slide_overlapping=False),
+    'singleatt': dict(attention_classwise=False), 'fixedatt': dict(fixed_attention=0.5),
+    'lr_only': dict(fixed_attention=0), 'hr_only': dict(fixed_attention=1), 'blurhr': dict(blur_hr_crop=True),
+    'sc025': dict(scales=(1, 0.25), feature_scale=0.25), 'sc075': dict(scales=(1, 0.75), feature_scale=0.75),
+    'samescale': dict(scales=(1, 1), feature_scale=1), 'wholehr': dict(hr_slide_inference=False),
+    'slide': dict(test_cfg=dict(mode='slide', crop_size=(96, 96), stride=(48, 48)))}
+IMAGES = {'odd': (2, 1, 120, 168), 'teacher': (2, 2, 128, 192)}
+FORWARD = {
+    'base': {}, 'weighted': {}, 'hr0': dict(hr_loss_weight=0), 'lr02': dict(lr_loss_weight=0.2),
+    'fullcrop': dict(crop=256, lr_loss_weight=0.1, feature_scale='all'), 'all': dict(feature_scale='all'),
+    'singleatt': dict(attention_classwise=False), 'fixedatt': dict(fixed_attention=0.5),
+    'blurhr': dict(blur_hr_crop=True), 'samescale': dict(scales=(1, 1), feature_scale=1),
+    'sc025': dict(scales=(1, 0.25), feature_scale=0.25), 'nocrop': dict(crop=None, hr_slide_inference=False),
+    'dlv2_r18': {}}
+# every so many values of a map were measured, of which every so many were kept
+THINNED = dict(attention=37 * 4, detail=37 * 8, fused=37 * 8, logits=1009 * 4, attention_map=17 * 16)
+
+
+def built(variant: str, settings: dict) -> torch.nn.Module:
+    return build_segmentor((hrda_dlv2 if variant == 'dlv2_r18' else hrda)(**settings))
+
+
+# --------------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize('name, config', [
+    ('hrda_daformer_sepaspp_mitb0_narrow', hrda()), ('hrda_dlv2red_r18v1c', hrda_dlv2()),
+    ('hrda_fixedatt_mitb0_narrow', hrda(fixed_attention=0.5)),
+    ('hrda_singleatt_mitb0_narrow', hrda(attention_classwise=False))])
+def test_names_of_the_released_checkpoints(name, config):
+    with torch.device('meta'):
+        network = build_segmentor(config)
+    assert {key: list(value.shape) for key, value in network.state_dict().items()} == NAMES[name]
+
+
+# --------------------------------------------------------------------- crops
+
+
+@pytest.mark.parametrize('case', [case for case in BOXES if '_crop' in case])
+def test_crops_are_drawn_as_released(case):
+    size, crop, divisible = case.replace('crop', '').replace('div', '').split('_')
+    (height, width), (h, w) = (map(int, sides.split('x')) for sides in (size, crop))
+    with torch.device('meta'):
+        network = build_segmentor(hrda(hr_crop_size=(h, w), crop_coord_divisible=int(divisible)))
+    for known in BOXES[case]:
+        np.random.seed(known['seed'])
+        for top, bottom, left, right in known['boxes']:
+            assert network.draw_crop((height, width)) == Area(top, bottom, left, right)
+        assert np.random.randint(1000) == known['next_randint_1000']
+
+
+def test_the_grid_of_a_crop():
+    for known in BOXES['scale_box']:
+        (top, bottom, left, right), out = known['box'], known['out']
+        assert Area(top, bottom, left, right).on_grid(1 / known['scale']) == Area(*out)
+
+
+# ----------------------------------------------------------------- inference
+
+
+@pytest.mark.parametrize('variant', [*INFERENCE, 'dlv2_r18'])
+@torch.inference_mode()
+def test_full_inference(variant):
+    network = fill(built(variant, INFERENCE.get(variant, {}))).train(variant == 'teacher')
+    img, known = image(*IMAGES.get(variant, (1, 1, 128, 192))), GOLDEN['inference'][variant]
+    if variant == 'slide':
+        probabilities = network.inference(img, [dict(META, ori_shape=(128, 192, 3))])
+        assert_measured(probabilities.flatten()[::1009 * 4], known['probabilities'], 'probabilities')
+        assert probabilities.argmax(1)[:, ::3, ::3].flatten()[::7].tolist() == known['argmax']
+        return
+    if variant == 'wholehr':
+        accelerate(network)
+    found = vars(network.full_logits(img))
+    if variant != 'teacher':  # which normalises with the batch anyhow
+        found['logits'] = network.encode_decode(img)
+    if 'attention_map' in known:
+        found['attention_map'] = network.attention_map(img)
+    for key in known.keys() & found.keys():
+        assert_measured(found[key].contiguous().flatten()[::THINNED[key]], known[key], key)
+    assert [*found['detail'].shape, *found['fused'].shape] == known['shapes'][:8]
+
+
+# ------------------------------------------------------------------ training
+
+
+def trained(variant: str, dtype: torch.dtype) -> tuple:
+    """(network, its training output, losses and log values)"""
+    network = fill(built(variant, {'crop': 128, **FORWARD[variant]}).to(dtype)).train()
+    weight = torch.from_numpy(np.random.RandomState(9).rand(2, 256, 256).astype(np.float32)).to(dtype)
+    seed_all(23)
+    [output] = network.outputs(image(21, 2, 256, 256).to(dtype))
+    terms = supervise(output, label(22, 2, 256, 256, cell=64), weight if variant == 'weighted' else None)
+    return network, output, terms
+
+
+@pytest.mark.parametrize('variant', FORWARD)
+@torch.no_grad()
+def test_losses_of_a_pass(variant):
+    network, output, terms = trained(variant, torch.float32)
+    known = GOLDEN['forward'][variant]
+    assert np.random.rand() == known['next_random'][0]
+    assert known.keys() - terms.logged().keys() == {
+        'loss', 'crop_box', 'next_random', 'fused', 'features_last'}
+    for key, value in terms.logged().items():
+        assert_measured(value, known[key], key, pixels=2 * 128 * 128 if '.hr.' in key else 2 * 256 * 256)
+    assert float(terms.total()) == pytest.approx(known['loss'][0], rel=TOLERANCE)
+    assert_measured(output.prediction.coarse.flatten()[::401 * 8], known['fused'], 'fused')
+    shapes = [side for view in output.views for side in view.features[-1].shape]
+    assert shapes == known['features_last']
+    if 'decode.hr' in output.supervised and variant != 'nocrop':
+        area = output.supervised['decode.hr'].area
+        assert [area.top, area.bottom, area.left, area.right] == known['crop_box']
+
+
+@pytest.mark.parametrize('variant', GOLDEN['forward_f64'])
+def test_gradients_of_a_pass_in_float64(variant):
+    network, _, terms = trained(variant, torch.float64)
+    terms.total().backward()
+    parameters, buffers = dict(network.named_parameters()), dict(network.named_buffers())
+    for key, expected in GOLDEN['forward_f64'][variant].items():
+        kind, _, name = key.partition('/')
+        if kind in ('grad', 'buffer'):
+            assert_measured(parameters[name].grad if kind == 'grad' else buffers[name], expected, key, DOUBLE)
+        elif key not in ('loss', 'crop_box'):
+            assert_measured(terms.logged()[key], expected, key, DOUBLE)
+
+
+def test_gradients_do_not_depend_on_what_the_encoder_takes_together(monkeypatch):
+    """One call for context and detail or two, and the released order of embedding and enlarging."""
+    gradients = []
+    for alone in (False, True):
+        if alone:
+            monkeypatch.setattr('mmseg.models.segmentors.hrda_encoder_decoder._uses_batch_statistics',
+                                lambda *modules: True)
+        monkeypatch.setattr(DAFormerHead, '_embed', embed_as_released)
+        network, _, terms = trained('lr02', torch.float32)
+        terms.total().backward()
+        gradients.append({name: p.grad for name, p in network.named_parameters()})
+        for key, expected in GOLDEN['forward_f64']['lr02'].items():
+            if key.startswith('grad/'):
+                assert_measured(gradients[-1][key[5:]], expected, key)
+    for name, gradient in gradients[0].items():
+        assert relative_error(gradient, gradients[1][name].numpy()) < TOLERANCE, name
