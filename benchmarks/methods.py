@@ -62,10 +62,12 @@ def settings_of(method: str) -> dict[str, Any] | None:
     return None if file is None else load_config(CONFIGS / f'_base_/uda/{file}.py').uda
 
 
-def make_method(cfg: Config) -> Method:
-    """With random weights, in training mode; ProDA as if its prototypes had been averaged."""
+def make_method(cfg: Config, device: str = 'cpu') -> Method:
+    """With random weights, made on ``device``, in training mode; ProDA as if its prototypes had been
+    averaged."""
     torch.manual_seed(0)
-    model = build_train_model(cfg).train()
+    with torch.device(device):
+        model = build_train_model(cfg).train()
     if hasattr(model, 'prototypes'):
         model.prototypes.counts.fill_(1)
         model.prototypes.vectors.normal_()

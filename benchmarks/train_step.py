@@ -23,7 +23,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -125,7 +125,7 @@ class Side:
 def make_side(args: argparse.Namespace, name: str) -> Side:
     cfg = make_config(args)
     set_tf32(args.tf32)
-    model = make_method(cfg).to(args.device)
+    model = make_method(cfg, 'meta' if args.device == 'meta' else 'cpu').to(args.device)
     if name == 'ours':
         accelerate(model)
         prepare_networks(model, cfg)
@@ -180,22 +180,32 @@ def parts_timed(side: Side) -> Iterator[dict[str, float]]:
     """Seconds of each part of the steps inside the context; synchronizes with the GPU at each border."""
     seconds: dict[str, float] = {}
 
+    @contextmanager
+    def timed(name: str) -> Iterator[None]:
+        synchronise(side.device)
+        start = time.perf_counter()
+        yield
+        synchronise(side.device)
+        seconds[name] = seconds.get(name, 0) + time.perf_counter() - start
+
+    with parts_inside(side, timed):
+        yield seconds
+
+
+@contextmanager
+def parts_inside(side: Side, around: Callable[[str], AbstractContextManager]) -> Iterator[None]:
+    """Let each part of a step run inside ``around(its name)``."""
     def wrap(owner: Any, attribute: str, *names: str) -> None:
         function, calls = getattr(owner, attribute), itertools.cycle(names)
 
         def call(*args, **kwargs):
-            name = next(calls)
-            synchronise(side.device)
-            start = time.perf_counter()
-            result = function(*args, **kwargs)
-            synchronise(side.device)
-            seconds[name] = seconds.get(name, 0) + time.perf_counter() - start
-            return result
+            with around(next(calls)):
+                return function(*args, **kwargs)
 
         stack.enter_context(patch.object(owner, attribute, call))
 
     with ExitStack() as stack:
-        if isinstance(side.owner, ReleasedSchedule) or has_source_and_mixed(side.model):
+        if has_source_and_mixed(side.model):
             _wrap_self_training(side, wrap)
         else:
             for name, network in side.model.networks().items():
@@ -203,7 +213,7 @@ def parts_timed(side: Side) -> Iterator[dict[str, float]]:
             wrap(side.owner, 'backward', 'backward passes')
         for optimizer in side.optimizers:
             wrap(optimizer, 'step', 'optimizer')
-        yield seconds
+        yield
 
 
 def has_source_and_mixed(model: Method) -> bool:

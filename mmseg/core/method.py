@@ -154,11 +154,23 @@ class Method(nn.Module):
             try:
                 for parameter in frozen:
                     parameter.requires_grad_(False)
-                yield
+                with self._cast_weights():
+                    yield
             finally:
                 self._trained_now = ()
                 for parameter in frozen:
                     parameter.requires_grad_(True)
+
+    @contextlib.contextmanager
+    def _cast_weights(self) -> Iterator[None]:
+        """Of all networks that have them; but a parallel wrapper waits for the gradients of the weights
+        themselves."""
+        with contextlib.ExitStack() as stack:
+            for name, network in self.networks().items():
+                cast = getattr(network, 'cast_weights', None)
+                if cast is not None and name not in self._wrappers:
+                    stack.enter_context(cast.in_place())
+            yield
 
     def train_step(self, data_batch: Mapping[str, Any], optimizer: Any, **kwargs: Any) -> dict[str, Any]:
         """One step, parameters updated, with an optimiser, a dict of them, or an ``OptimizerStep``.

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -17,19 +17,20 @@ EVALUATION = 'evaluation.samples_per_gpu, or predict in windows (model.test_cfg.
 
 
 @contextlib.contextmanager
-def oom_guard(device: torch.device, what: str, lower: str) -> Iterator[None]:
+def oom_guard(device: torch.device, what: str, lower: str | Callable[[], str]) -> Iterator[None]:
     """Inside the block, too little memory becomes a UserError.
 
     Args:
         device: where the networks are; the error names its peak.
         what: what does not fit, e.g. 'a training step'.
-        lower: what to lower.
+        lower: what to lower; a function is called when it has to be told.
     """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
+        lower = lower() if callable(lower) else lower
         reason = str(error).strip().partition('\n')[0].partition('. ')[0] or type(error).__name__
         raise UserError(f'{what} does not fit into the memory of {device} (peak so far: {_peak(device)}; '
                         f'{reason}): lower {lower}') from None

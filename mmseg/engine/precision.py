@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mmseg.core.cast_weights import CastWeights
 from mmseg.core.method import Method
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.utils import UserError
@@ -81,6 +82,7 @@ def prepare_networks(model: nn.Module, cfg: Mapping[str, Any]) -> None:
     for network in _networks(model):
         if hasattr(network, 'amp_dtype'):  # others, as discriminators, stay in float32
             network.amp_dtype = None if amp is None else DTYPES[amp['dtype']]
+            network.cast_weights = None if amp is None else CastWeights(network, network.amp_dtype)
     if compilation is not None:
         torch._dynamo.config.cache_size_limit = MOST_VARIANTS  # recompile_limit, in later versions also
         for network in _networks(model):

@@ -69,6 +69,7 @@ class IterBasedRunner(BaseRunner):
         self.nonfinite_tracker = NonFiniteTracker()
         self.saved: tuple[int, str] | None = None
         self._in_step = False
+        self._in_training: tuple[list[torch.nn.Module], list[bool]] = [], []
         # for what the processes tell each other beside the gradients; works on the CPU
         self.group = distributed.new_group(backend='gloo') if self.world_size > 1 else None
 
@@ -108,7 +109,7 @@ class IterBasedRunner(BaseRunner):
     def train(self, data_batch: Any) -> None:
         """One step."""
         self.mode = 'train'
-        self.model.train()
+        self._to_training_mode()
         self.call_hook('before_train_iter')
         self.seed_step()
         with self.memory_of_step():
@@ -127,6 +128,15 @@ class IterBasedRunner(BaseRunner):
         self._inner_iter += 1
         self._iter += 1
 
+    def _to_training_mode(self) -> None:
+        """``model.train()``, unless all modules are as it left them: to look takes a hundredth of its time,
+        and it would take 13 ms of each step of MiT-B5."""
+        modules, modes = self._in_training
+        if not modules or [module.training for module in modules] != modes:
+            self.model.train()
+            modules = list(self.model.modules())
+            self._in_training = modules, [module.training for module in modules]
+
     def _tell_skipped(self, batch: Any, log_vars: dict) -> None:
         """Report a step that made no update, and keep its values out of the means of the log."""
         self.meta['skipped_steps'] = self.meta.get('skipped_steps', 0) + 1
@@ -140,7 +150,7 @@ class IterBasedRunner(BaseRunner):
         """Tells a step that does not fit into the device's memory in one line, which says what to lower."""
         samples = getattr(self.data_loader.batch_sampler, 'batch_size', 1)
         samples //= self.optimizer_step.accumulation_steps
-        return oom_guard(self.device, 'a training step', step_remedies(self.model, samples))
+        return oom_guard(self.device, 'a training step', lambda: step_remedies(self.model, samples))
 
     def seed_step(self) -> None:
         """Set the random states that the next step starts from."""

@@ -55,6 +55,13 @@ def test_evaluation_that_does_not_fit(runner, monkeypatch):
         runner.train({})
 
 
+def test_remedies_are_looked_for_when_there_is_an_error():
+    with pytest.raises(UserError, match='lower the crops'), oom_guard(CPU, 'a step', lambda: 'the crops'):
+        raise ON_GPU
+    with oom_guard(CPU, 'a step', raising(AssertionError())):
+        pass
+
+
 def test_other_errors_keep_their_traceback():
     with pytest.raises(RuntimeError, match='size mismatch'), oom_guard(CPU, 'a step', 'it'):
         raise RuntimeError('size mismatch')

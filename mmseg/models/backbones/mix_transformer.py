@@ -73,6 +73,8 @@ class EfficientAttention(nn.Module):
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         batch, tokens, dim = x.shape
         head_dim = dim // self.num_heads
+        if x.dtype == torch.float32:  # once: autocast would cast it for each of the layers that take it
+            x = x.to(self.q.weight.dtype)
         context = x
         if self.sr_ratio > 1:
             context = self.norm(image_to_tokens(self.sr(tokens_to_image(x, height, width))))

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.core import visualization
+from mmseg.core.cast_weights import CastWeights
 from mmseg.core.evaluation import generated_palette
 from mmseg.core.method import Method, Pass, Terms
 from mmseg.core.optimizer_step import OptimizerStep
@@ -53,6 +54,7 @@ class EncoderDecoder(Method):
         self.num_classes, self.align_corners = self.decode_head.num_classes, self.decode_head.align_corners
         self.train_cfg, self.test_cfg = dict(train_cfg or {}), _checked_test_cfg(test_cfg)
         self.amp_dtype: torch.dtype | None = None  # of the passes, if not float32
+        self.cast_weights: CastWeights | None = None  # then for the passes of a step
 
     def init_weights(self) -> None:
         """Load the pretrained backbone, if there is one; all else is initialised already."""

@@ -1,10 +1,23 @@
 """The teacher: an exponential moving average of the student (method.md, step 1)."""
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import torch
 from timm.layers import DropPath
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
+
+_PARAMETERS: WeakKeyDictionary[nn.Module, list[nn.Parameter]] = WeakKeyDictionary()
+
+
+def parameters_of(network: nn.Module) -> list[nn.Parameter]:
+    """``list(network.parameters())``, kept: looking for a thousand of them takes longer than to average them.
+    A network that was converted into new parameters is looked through again."""
+    known = _PARAMETERS.get(network)
+    if not known or known[0] is not next(network.parameters()):
+        known = _PARAMETERS[network] = list(network.parameters())
+    return known
 
 
 @torch.no_grad()
@@ -17,7 +30,7 @@ def update_teacher(teacher: nn.Module, student: nn.Module, step: int, alpha: flo
         α_t.
     """
     alpha_t = min(1 - 1 / (step + 1), alpha)
-    teacher_params, student_params = list(teacher.parameters()), list(student.parameters())
+    teacher_params, student_params = parameters_of(teacher), parameters_of(student)
     if alpha_t == 0:
         torch._foreach_copy_(teacher_params, student_params)
     else:
@@ -28,7 +41,7 @@ def update_teacher(teacher: nn.Module, student: nn.Module, step: int, alpha: flo
 @torch.no_grad()
 def follow(teacher: nn.Module, student: nn.Module, alpha: float) -> None:
     """φ ← α·φ + (1 − α)·θ after a step, and the student's buffers (ProDA)."""
-    torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - alpha)
+    torch._foreach_lerp_(parameters_of(teacher), parameters_of(student), 1 - alpha)
     for own, other in zip(teacher.buffers(), student.buffers()):
         own.copy_(other)
 

@@ -1,0 +1,64 @@
+"""How many kernels a step launches: what a GPU would lose time by is counted where there is none."""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from benchmarks.kernel_counts import GPUAutocast, KernelCounter, count_step
+from benchmarks.train_step import parse_args
+
+
+def test_mit_b5_in_bfloat16_with_a_joint_encoder():
+    """Before weights were cast together: 9662 kernels, 4194 of them casts."""
+    arguments = ['--size', '512', '--batch', '2', '--amp', 'bfloat16', '--joint-encoder']
+    counter = count_step(parse_args(arguments))
+    assert counter.by_kind()['cast'] <= 1000
+    assert sum(counter.counts.values()) <= 6500
+    # a frozen encoder and a teacher cast what flows through them, not their weights
+    assert counter.counts['ImageNet encoder', 'cast'] <= counter.counts['teacher', 'cast'] < 230
+    assert counter.by_part()['average of the teacher'] == 1
+
+
+def test_the_counter():
+    layer = nn.Linear(4, 4, device='meta')
+    with KernelCounter() as counter:
+        x = torch.zeros(2, 4, device='meta')
+        with counter.part('forward'):
+            y = layer(x).view(2, 2, 2)
+        with counter.part('other'):
+            y.to(torch.bfloat16).clone()
+            torch.zeros(3).to('meta')
+        with torch.inference_mode(), counter.part('inference'):
+            F.dropout(F.layer_norm(layer(x).to(torch.bfloat16), (4,)), training=False)
+    assert counter.counts == {
+        ('the rest', 'fill'): 1, ('forward', 'matmul'): 1, ('other', 'cast'): 1, ('other', 'copy'): 1,
+        ('other', 'upload'): 1, ('inference', 'matmul'): 1, ('inference', 'cast'): 1,
+        ('inference', 'norm'): 1}
+
+
+def test_autocast_of_a_gpu_is_torchs(monkeypatch):
+    """Fake tensors of a GPU know torch's own autocast, though they cannot go backward without one."""
+    def dtypes(device: str, autocast) -> list:
+        x = torch.zeros(2, 4, 8, device=device)
+        weight, kernel = torch.zeros(8, 8, device=device), torch.zeros(8, 8, 1, 1, device=device)
+        with autocast():
+            x = F.linear(x, weight)
+            norm = F.layer_norm(x, (8,))
+            image = F.conv2d(norm.unflatten(1, (2, 2)).permute(0, 3, 1, 2), kernel)
+            q = x.unsqueeze(1)
+            found = [x, norm, image, F.relu(image), F.gelu(x), norm + x, F.softmax(x, -1), x @ x.mT,
+                     F.scaled_dot_product_attention(q, q, q), torch.cat([image, image])]
+        return [one.dtype for one in found]
+
+    def gpu() -> torch.autocast:
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.cuda, 'is_available', lambda: True)
+            patch.setattr(torch.cuda, 'is_bf16_supported', lambda *args, **kwargs: True)
+            return torch.autocast('cuda', torch.bfloat16)
+
+    with FakeTensorMode():
+        expected = dtypes('cuda', gpu)
+    assert set(expected) == {torch.bfloat16, torch.float32}
+    assert dtypes('meta', lambda: GPUAutocast(torch.bfloat16)) == expected
