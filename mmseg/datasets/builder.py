@@ -71,7 +71,7 @@ def leaf_configs(cfg: dict | list | tuple) -> list[dict]:
 
 
 def _build_uda(cfg: dict, default_args: dict | None) -> Dataset:
-    options = {'rare_class_sampling', 'cfg', 'exclude_paired_source'}
+    options = {'rare_class_sampling', 'cfg', 'exclude_paired_source', 'sync_crop_size'}
     parts = _only_keys(cfg, 'UDADataset', {'source', 'target', 'domains', *options},
                        required=('source', 'target'))
     source = build_dataset(parts['source'], default_args)

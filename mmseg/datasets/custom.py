@@ -24,7 +24,7 @@ from .loading.image_cache import CachedImages, StaleCache, cached_length, folder
 from .loading.image_header import refuse_turned, turned_file
 from .pipelines import Compose
 from .pipelines.loading import read_label, rename_labels
-from .pipelines.pseudo_labels import with_pseudo_labels
+from .pipelines.pseudo_labels import with_margins, with_pseudo_labels
 from .preparation.class_stats import FALLBACK, ClassIds
 from .pseudo_labels import LABELS, picture_name, require_pseudo_labels
 from .seg_evaluator import SegEvaluator
@@ -58,6 +58,8 @@ class CustomDataset(SegEvaluator, Dataset):
             as ``pseudo_semantic_seg``, resized, cropped and mirrored as the image is. None for none.
         translated: folder of translated images, of tools/translate.py or of others, which training reads in
             the place of those in ``img_dir``; labels take the size of their translations. None for none.
+        crop_pseudo_margins: pixels of an image at its top, bottom, left and right where pseudo-labels do not
+            count; training samples then hold ``valid_pseudo_mask``. None for none.
 
     Raises:
         UserError: missing folder, no image, an image without label, pseudo-label or translation (in
@@ -79,7 +81,7 @@ class CustomDataset(SegEvaluator, Dataset):
                  reduce_zero_label: bool = False, classes: Sequence[str] | str | None = None,
                  palette: Sequence | None = None, use_labels: bool = True,
                  cache: str | dict | None = None, pseudo_labels: str | None = None,
-                 translated: str | None = None):
+                 translated: str | None = None, crop_pseudo_margins: Sequence[int] | None = None):
         if data_root is not None:
             require_dir(data_root, 'data root', self.DOWNLOAD)
         self.data_root = data_root
@@ -88,7 +90,8 @@ class CustomDataset(SegEvaluator, Dataset):
         self.img_suffix, self.seg_map_suffix = img_suffix, seg_map_suffix
         self.test_mode, self.use_labels = test_mode, use_labels
         self.ignore_index, self.reduce_zero_label = ignore_index, reduce_zero_label
-        self.pseudo_labels, self.translated = (None if test_mode else x for x in (pseudo_labels, translated))
+        self.pseudo_labels, self.translated, self.crop_pseudo_margins = (
+            None if test_mode else x for x in (pseudo_labels, translated, crop_pseudo_margins))
         self._choose_classes(classes, palette)
         self.pipeline = Compose(self._adapt(pipeline))
         self._turns = any(getattr(transform, 'turns', False) for transform in self.pipeline.transforms)
@@ -162,9 +165,11 @@ class CustomDataset(SegEvaluator, Dataset):
 
     def _adapt(self, pipeline: Sequence[dict]) -> list:
         """The pipeline without the steps on labels where labels are not used; where they are, they
-        are read as :meth:`get_gt_seg_map` does. With a step that reads pseudo-labels, if there are any."""
+        are read as :meth:`get_gt_seg_map` does. With steps for pseudo-labels and margins, if any."""
         if self.pseudo_labels is not None:
             pipeline = with_pseudo_labels(pipeline)
+        if self.crop_pseudo_margins is not None:
+            pipeline = with_margins(pipeline, self.crop_pseudo_margins)
         if self.use_labels or self.test_mode:
             return [{**transform, 'reduce_zero_label': True} if self.reduce_zero_label
                     and isinstance(transform, dict) and transform.get('type') == 'LoadAnnotations'

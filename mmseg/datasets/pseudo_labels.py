@@ -13,6 +13,7 @@ from .records import read_record
 
 LABELS, CONFIDENCE, RECORD = 'labels', 'confidence', 'pseudo_labels.json'
 FIELD = 'pseudo_semantic_seg'   # of a sample
+VALID = 'valid_pseudo_mask'     # of a sample: 0 where labels that the teacher makes do not count
 PROGRAM = 'tools/make_pseudo_labels.py'
 
 

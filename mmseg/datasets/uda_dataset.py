@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from mmcv.parallel import DataContainer
 from torch.utils.data import Dataset
 
 from mmseg.utils import ConfigError, UserError
+from mmseg.utils.ranges import check_range
 
 from .builder import DATASETS
-from .pseudo_labels import FIELD
+from .pseudo_labels import FIELD, VALID
 from .rare_class_sampling import RareClassSampler
 from .weather_cityscapes import scene_of
 
@@ -21,8 +23,8 @@ TARGET_KEYS = ('img_metas', 'img', FIELD)  # of a target's sample; its labels, i
 @DATASETS.register_module()
 class UDADataset(Dataset):
     """Items are the source's (img, img_metas, gt_semantic_seg) with the target's target_img and
-    target_img_metas and, if it has pseudo-labels, target_pseudo_semantic_seg. Each further domain NAME adds
-    all that its data set gives: NAME_img, NAME_img_metas, …
+    target_img_metas and, if it has pseudo-labels, target_pseudo_semantic_seg; if it has margins without
+    labels, valid_pseudo_mask. Each further domain NAME adds all that its data set gives: NAME_img, …
 
     Without rare class sampling, item i pairs source i div len(target) with target i mod len(target). With it
     (method.md) the index is not used: the sampler draws the source, and the target is any image. Images of
@@ -40,6 +42,8 @@ class UDADataset(Dataset):
             of Foggy Cityscapes' are. ``note`` then says how many these are.
         domains: further data sets by name, in the order in which they are drawn.
         paired: further domain → the domain with whose images its own go, the n-th with the n-th.
+        sync_crop_size: (height, width); cuts one more window, at one random place for source and target alike
+            (HRDA's ablations of the crop).
 
     Raises:
         UserError: nothing left of the source; different classes; missing or stale statistics; a class
@@ -49,10 +53,14 @@ class UDADataset(Dataset):
 
     def __init__(self, source: Dataset, target: Dataset, rare_class_sampling: dict | None = None,
                  cfg: dict | None = None, exclude_paired_source: bool = False,
-                 domains: Mapping[str, Dataset] | None = None, paired: Mapping[str, str] | None = None):
+                 domains: Mapping[str, Dataset] | None = None, paired: Mapping[str, str] | None = None,
+                 sync_crop_size: tuple[int, int] | None = None):
         self.ignore_index = source.ignore_index
         self.CLASSES, self.PALETTE = source.CLASSES, source.PALETTE
         self.paired = dict(paired or {})
+        self.sync_crop_size = None if sync_crop_size is None else tuple(sync_crop_size)
+        for side in self.sync_crop_size or ():
+            check_range(side, 'data.train.sync_crop_size', 1)
         source, self.note = _unpaired(source, target, exclude_paired_source)
         self.domains = {'source': source, 'target': target, **_named(domains or {})}
         self._check_classes()
@@ -103,7 +111,22 @@ class UDADataset(Dataset):
             found = self._loaded(name, chosen[name], states)
             keys = [key for key in TARGET_KEYS if key in found] if name == 'target' else found
             sample.update({f'{name}_{key}': found[key] for key in keys})
+            if name == 'target':
+                sample.update({key: found[key] for key in (VALID,) if key in found})
+                self._crop_together(sample)
         return sample
+
+    def _crop_together(self, sample: dict) -> None:
+        """Cut ``sync_crop_size`` out of all of a sample of source and target, whose crops have one size."""
+        if self.sync_crop_size is None:
+            return
+        windows = [slice(start, start + length) for start, length in (
+            (np.random.randint(max(side - length, 0) + 1), length)
+            for side, length in zip(sample['img'].data.shape[-2:], self.sync_crop_size))]
+        for key, value in sample.items():
+            if isinstance(value, DataContainer) and not value.cpu_only:
+                cut = value.data[..., windows[0], windows[1]].contiguous()
+                sample[key] = DataContainer(cut, stack=value.stack)
 
     def _loaded(self, name: str, index: int, states: dict[str, Any]) -> dict:
         """A sample of a domain. ``states``, where the random numbers of each domain began, gets its own."""

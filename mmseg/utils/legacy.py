@@ -6,12 +6,19 @@ from typing import Any
 
 from mmcv import ConfigDict
 
+from .errors import ConfigError
+from .registry import check_keys
+
 # IMTRv21_5 is the placeholder for an encoder in the reference's base files, which runs it as MiT-B5
 RENAMED_TYPES = {'UniHead': 'DAFormerHead', 'IMTRv21_5': 'mit_b5'}
 # key → new key, of a decoder's settings
 RENAMED_PARAMS = {'embed_dim': 'embed_dims'}
 # Keys of early configs that do not change the network.
 DROPPED_KEYS = frozenset({'ema_drop_path_rate'})
+# MIC's settings of the reference, and what uda.masked calls them; without a mode there is no masked pass
+MASKED_KEYS = {'mask_mode': 'mode', 'mask_alpha': 'alpha', 'mask_pseudo_threshold': 'pseudo_threshold',
+               'mask_lambda': 'loss_weight', 'mask_generator': None}
+MASK_GENERATOR_KEYS = {'mask_ratio': 'mask_ratio', 'mask_block_size': 'block_size'}
 DROPPED_LOSSES = frozenset({'LogitConstraintLoss'})
 # Transforms' arguments that json can only write as lists.
 TUPLE_KEYS = frozenset({'img_scale', 'crop_size', 'ratio_range', 'size', 'stride', 'scale'})
@@ -22,8 +29,8 @@ def update_legacy_cfg(cfg: Any) -> Any:
 
     Renames types (``UniHead`` is ``DAFormerHead``, whose fusion has no key ``fusion``), drops
     ``ema_drop_path_rate`` and losses that no longer exist, turns sizes that json wrote as lists
-    into tuples, and removes training's ``work_dir`` from ``model.train_cfg``. A config of today
-    keeps its meaning.
+    into tuples, gathers the keys of MIC (``mask_mode``, …) in ``uda.masked``, and removes training's
+    ``work_dir`` and ``log_config`` from ``model.train_cfg``. A config of today keeps its meaning.
 
     Args:
         cfg: a whole config (mmcv.Config or dict) with ``model`` and perhaps ``data`` and ``uda``.
@@ -31,10 +38,32 @@ def update_legacy_cfg(cfg: Any) -> Any:
     for key in ('model', 'data', 'uda'):
         if isinstance(cfg.get(key), Mapping):
             cfg[key] = ConfigDict(_modern(cfg[key]))
+    if MASKED_KEYS.keys() & (cfg.get('uda') or {}).keys():
+        cfg['uda'] = ConfigDict(_with_masked(cfg['uda']))
     model = cfg.get('model') or {}
     if isinstance(model.get('train_cfg'), Mapping):
-        model['train_cfg'].pop('work_dir', None)
+        for key in ('work_dir', 'log_config'):
+            model['train_cfg'].pop(key, None)
     return cfg
+
+
+def _with_masked(uda: Mapping) -> dict:
+    """
+    Raises:
+        ConfigError: both spellings, or a generator of another kind than 'block'.
+    """
+    given = {key: uda[key] for key in MASKED_KEYS if key in uda}
+    rest = {key: value for key, value in uda.items() if key not in given}
+    if given.get('mask_mode') is None:
+        return rest
+    if rest.get('masked') is not None:
+        raise ConfigError(f'uda has both masked and {", ".join(given)}: give masked alone')
+    generator = dict(given.pop('mask_generator', None) or {})
+    if generator.pop('type', 'block') != 'block':
+        raise ConfigError("uda.mask_generator: only the type 'block' exists")
+    check_keys(generator, MASK_GENERATOR_KEYS, 'uda.mask_generator')
+    return {**rest, 'masked': {**{MASKED_KEYS[key]: value for key, value in given.items()},
+                               **{MASK_GENERATOR_KEYS[key]: value for key, value in generator.items()}}}
 
 
 def _modern(value: Any, key: str = '') -> Any:

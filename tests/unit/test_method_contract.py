@@ -36,6 +36,11 @@ METHODS = {
     'source': (None, SGD),
     'DACS': (dict(type='DACS', blur=False, color_jitter_probability=1.0), SGD),
     'EBDA': (dict(type='DACS', entropy_balance=BALANCE, blur=True, **FEATURES), ADAM),
+    'MIC': (dict(type='DACS', masked=dict(block_size=8), blur=True), SGD),
+    'MIC, own teacher': (dict(type='DACS', alpha=0.5, masked=dict(
+        mode='separate', block_size=8, alpha=0.2, pseudo_threshold=None)), SGD),
+    'MIC of the source': (dict(type='DACS', source_only=True, masked=dict(
+        mode='separatesrcaug', block_size=8)), SGD),
     'MinEnt': (dict(type='MinEnt'), SGD),
     'ADVENT': (dict(type='ADVENT'), TWO),
     'BDL': (dict(type='BDL'), TWO),

@@ -10,7 +10,7 @@ from mmcv.parallel import DataContainer
 from mmseg.utils import UserError
 
 from ..builder import PIPELINES
-from ..pseudo_labels import FIELD
+from ..pseudo_labels import FIELD, VALID
 
 META_KEYS = ('filename', 'ori_filename', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip',
              'flip_direction', 'img_norm_cfg')
@@ -107,17 +107,17 @@ class ToDataContainer:
 
 @PIPELINES.register_module()
 class DefaultFormatBundle:
-    """img → float or uint8 tensor (C H W), gt_semantic_seg and pseudo_semantic_seg → int64 (1 H W), all to be
-    stacked."""
+    """img → float or uint8 tensor (C H W), gt_semantic_seg and pseudo_semantic_seg → int64 (1 H W),
+    valid_pseudo_mask → uint8 (1 H W), all to be stacked."""
 
     deterministic = keeps_labels = True
 
     def __call__(self, results: dict) -> dict:
         if 'img' in results:
             results['img'] = DataContainer(image_to_tensor(results['img']), stack=True)
-        for key in ('gt_semantic_seg', FIELD):
+        for key, dtype in (('gt_semantic_seg', np.int64), (FIELD, np.int64), (VALID, np.uint8)):
             if key in results:
-                label = to_tensor(results[key][None].astype(np.int64))
+                label = to_tensor(results[key][None].astype(dtype))
                 results[key] = DataContainer(label, stack=True)
         return results
 

@@ -9,6 +9,7 @@ import numpy as np
 from mmseg.utils import UserError
 
 from ..builder import PIPELINES
+from ..pseudo_labels import VALID
 from .loading import count_values
 
 Size = tuple[int, int]
@@ -206,6 +207,11 @@ def _in_each_channel(value: float, img: np.ndarray) -> float | tuple[float, ...]
     return value if img.ndim == 2 else (value,) * img.shape[2]
 
 
+def _outside(key: str, seg_pad_val: int) -> int:
+    """What a map has where there is no image: pseudo-labels do not count there."""
+    return 0 if key == VALID else seg_pad_val
+
+
 @PIPELINES.register_module()
 class Pad:
     """Pads below and to the right, to ``size`` or to a multiple of ``size_divisor``.
@@ -239,7 +245,8 @@ class Pad:
         results['img'] = mmcv.impad(results['img'], shape=(height, width),
                                     pad_val=_in_each_channel(self.pad_val, results['img']))
         for key in results.get('seg_fields', []):
-            results[key] = mmcv.impad(results[key], shape=(height, width), pad_val=self.seg_pad_val)
+            results[key] = mmcv.impad(results[key], shape=(height, width),
+                                      pad_val=_outside(key, self.seg_pad_val))
         results.update(pad_shape=results['img'].shape, pad_fixed_size=self.size,
                        pad_size_divisor=self.size_divisor)
         return results
@@ -280,7 +287,7 @@ class RandomRotate:
             border = _in_each_channel(self.pad_val, results['img'])
             results['img'] = mmcv.imrotate(results['img'], border_value=border, **where)
             for key in results.get('seg_fields', []):
-                results[key] = mmcv.imrotate(results[key], border_value=self.seg_pad_val,
+                results[key] = mmcv.imrotate(results[key], border_value=_outside(key, self.seg_pad_val),
                                              interpolation='nearest', **where)
             results['img_shape'] = results['pad_shape'] = results['img'].shape
         return results

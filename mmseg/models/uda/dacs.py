@@ -1,14 +1,13 @@
-"""DACS / DAFormer / EBDA self-training. The numbers are the steps of docs/method.md.
+"""DACS / DAFormer / EBDA / MIC self-training. Numbers are steps of docs/method.md, M is methods/mic.md.
 
-DACS: Tranheden et al., WACV 2021. DAFormer: Hoyer et al., CVPR 2022. With ``entropy_balance`` it is EBDA.
+DACS: Tranheden et al., WACV 2021. DAFormer: Hoyer et al., CVPR 2022. With ``entropy_balance`` it is EBDA,
+with ``masked`` MIC: Hoyer et al., CVPR 2023.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
-
-import torch
-from torch import Tensor, nn
 
 from mmseg.core.method import Pass, Terms
 from mmseg.utils import UserError
@@ -18,6 +17,7 @@ from ..losses.feature_distance_loss import FeatureDistanceLoss
 from ..losses.supervision import regularise, supervise
 from ..output import SegOutput
 from .parts.ema_teacher import update_teacher
+from .parts.masking import build_masked
 from .parts.mixed_batch import MixedBatch, PseudoLabel, draw_masks, entropy_quantiles, mix_batch, visuals_of
 from .parts.strong_augment import StrongAugmentation, checked_augmentation
 from .parts.teacher_student import TeacherStudent, check_self_training
@@ -42,6 +42,8 @@ class DACS(TeacherStudent):
         blur, color_jitter_strength, color_jitter_probability: see ``StrongAugmentation``.
         entropy_balance: config of the entropy balance loss; None is DAFormer.
         mix_losses: configs of further losses on the logits of the mixed batch.
+        masked: settings of ``MaskedConsistency``, a pass on masked images; None is without.
+        source_only: the source and its masked images alone: no teacher, no mixing.
         joint_encoder: source and mixed images in one pass of the student's encoder. Gradients are the same to
             the rounding; stochastic depth draws other numbers, and the activations of both are kept.
         debug_img_interval: every so many steps ``train_step`` returns 'visuals' for a picture.
@@ -56,84 +58,86 @@ class DACS(TeacherStudent):
                  mix_per_image: bool = False, mix_ignore_label: bool = True, blur: bool = True,
                  color_jitter_strength: float | dict = 0.2, color_jitter_probability: float = 0.2,
                  entropy_balance: dict | None = None, mix_losses: Sequence[dict] = (),
-                 joint_encoder: bool = False, debug_img_interval: int = 1000,
-                 print_grad_magnitude: bool = False):
-        super().__init__(model, imagenet=imnet_feature_dist_lambda > 0)
+                 masked: dict | None = None, source_only: bool = False, joint_encoder: bool = False,
+                 debug_img_interval: int = 1000, print_grad_magnitude: bool = False):
+        super().__init__(model, imagenet=imnet_feature_dist_lambda > 0, teacher=not source_only)
         if mix != 'class':
             raise UserError(f"DACS: mix '{mix}', only 'class' exists")
-        if joint_encoder and print_grad_magnitude:
-            raise UserError('uda.print_grad_magnitude needs uda.joint_encoder=False')
-        check_self_training(alpha, pseudo_threshold, pseudo_weight_ignore_top, pseudo_weight_ignore_bottom,
-                            imnet_feature_dist_lambda)
-        self.max_iters, self.alpha, self.pseudo_threshold = max_iters, alpha, pseudo_threshold
+        if joint_encoder and (print_grad_magnitude or source_only):
+            raise UserError('uda.print_grad_magnitude and uda.source_only need uda.joint_encoder=False')
         self.ignore_rows = (pseudo_weight_ignore_top, pseudo_weight_ignore_bottom)
+        check_self_training(alpha, pseudo_threshold, *self.ignore_rows, imnet_feature_dist_lambda)
+        self.max_iters, self.alpha, self.pseudo_threshold = max_iters, alpha, pseudo_threshold
         self.mix_per_image, self.mix_ignore_label = mix_per_image, mix_ignore_label
         self.augmentation = checked_augmentation(blur, color_jitter_probability, color_jitter_strength)
-        self.debug_img_interval = debug_img_interval
+        self.debug_img_interval, self.joint_encoder = debug_img_interval, joint_encoder
         self.log_gradients = 'src.grad_magnitude' if print_grad_magnitude else None
         distance = FeatureDistanceLoss(
             imnet_feature_dist_classes, imnet_feature_dist_scale_min_ratio, self.num_classes,
             self.model.decode_head.ignore_index, loss_weight=imnet_feature_dist_lambda)
         self.source_losses = [distance] if imnet_feature_dist_lambda > 0 else []
-        self.mix_losses = nn.ModuleList(build_loss(cfg) for cfg in (entropy_balance, *mix_losses) if cfg)
-        self.joint_encoder = joint_encoder
+        self.mix_losses.extend(build_loss(cfg) for cfg in (entropy_balance, *mix_losses) if cfg)
+        self.mic = None if masked is None else build_masked(masked, model, self)
         self.train()
 
-    def training_state(self) -> dict[str, Any]:
-        return {**super().training_state(), 'mix_losses': dict(self.mix_losses.named_buffers())}
-
-    def load_training_state(self, state: dict[str, Any]) -> None:
-        super().load_training_state(state)
-        saved = state.get('mix_losses', {})
-        for name, buffer in self.mix_losses.named_buffers():
-            if name in saved:  # not in the reference's checkpoints, nor in those of another loss
-                buffer.copy_(saved[name])
-
-    # -------------------------------------------------------------------- step
-
     def begin_step(self) -> None:
-        update_teacher(self.ema_model, self.model, self.local_iter, self.alpha)                      # 1
+        if self.ema_model is not None:
+            update_teacher(self.ema_model, self.model, self.local_iter, self.alpha)                  # 1
+        if self.mic is not None:
+            self.mic.begin_step(self.model, self.local_iter)
 
     def passes(self, batch: Mapping[str, Any]) -> list[Pass]:
-        """The source images, then the mixed ones; or both together, with ``joint_encoder``.
+        """The source images, the mixed ones (with ``joint_encoder`` both together), the masked ones.
 
         Args:
-            batch: normalised images ``img`` x_S, ``target_img`` x_T (B 3 H W); ``gt_semantic_seg`` y_S (B 1 H
-                W), int64; ``img_metas`` of x_S: with 'label_classes', the ids in y_S, no pass waits for the
-                device.
+            batch: normalised images ``img`` x_S, ``target_img`` x_T (B 3 H W); ``gt_semantic_seg`` y_S,
+                int64, and maybe ``valid_pseudo_mask``, 0 where pseudo-labels have no weight (B 1 H W);
+                ``img_metas`` of x_S: with 'label_classes', the ids in y_S, no pass waits for the device.
         """
         augment = StrongAugmentation.draw(**self.augmentation)                                       # 2
+        pseudo = cache(lambda: self._pseudo_label(batch))
+        computed = [lambda: self._source(batch)]
         if self.joint_encoder:
-            return [Pass(lambda: self._both(batch, augment), trains=('student',))]
-        return [Pass(lambda: self._source(batch), ('student',), self.log_gradients),
-                Pass(lambda: self._mixed(batch, augment), ('student',))]
+            computed = [lambda: self._both(batch, augment, pseudo())]
+        elif self.ema_model is not None:
+            computed.append(lambda: self._mixed(batch, augment, pseudo()))
+        if self.mic is not None:
+            computed.append(lambda: self._masked(batch, pseudo))
+        return [Pass(compute, ('student',), None if i else self.log_gradients)
+                for i, compute in enumerate(computed)]
 
     def _source(self, batch: Mapping[str, Any]) -> Terms:
         [output] = self.network('student')(batch['img'])
         return self._source_terms(output, batch)
 
-    def _mixed(self, batch: Mapping[str, Any], augment: StrongAugmentation) -> Terms:
-        mixed, pseudo = self._mix(batch, augment)
+    def _mixed(self, batch: Mapping[str, Any], augment: StrongAugmentation, pseudo: PseudoLabel) -> Terms:
+        mixed = self._mix(batch, augment, pseudo)
         [output] = self.network('student')(mixed.img)
         return self._mixed_terms(output, batch, mixed, pseudo)
 
-    def _both(self, batch: Mapping[str, Any], augment: StrongAugmentation) -> Terms:
-        mixed, pseudo = self._mix(batch, augment)
+    def _both(self, batch: Mapping[str, Any], augment: StrongAugmentation, pseudo: PseudoLabel) -> Terms:
+        mixed = self._mix(batch, augment, pseudo)
         of_source, of_mixed = self.network('student')(batch['img'], mixed.img)
         return self._source_terms(of_source, batch) + self._mixed_terms(of_mixed, batch, mixed, pseudo)
 
+    def _masked(self, batch: Mapping[str, Any], pseudo: Callable[[], PseudoLabel]) -> Terms:
+        masked = self.mic.batch(batch, pseudo)                                                       # M
+        [output] = self.network('student')(masked.img)
+        return self.mic.weighted(supervise(output, masked.label, masked.weight))
+
     def _source_terms(self, output: SegOutput, batch: Mapping[str, Any]) -> Terms:
         label = batch['gt_semantic_seg']
-        distance = regularise(self.source_losses, output, label=label,                               # 4
-                              imagenet=self._imagenet_feature)
+        distance = regularise(self.source_losses, output, label=label, imagenet=self.imagenet_feature)  # 4
         return supervise(output, label) + distance.prefixed('src')                                   # 3
 
-    def _mix(self, batch: Mapping[str, Any], augment: StrongAugmentation) -> tuple[MixedBatch, PseudoLabel]:
-        target = batch['target_img']
-        pseudo = PseudoLabel.of(self.ema_model, target, self.pseudo_threshold, self.ignore_rows)     # 5
+    def _pseudo_label(self, batch: Mapping[str, Any]) -> PseudoLabel:
+        return PseudoLabel.of(self.ema_model, batch['target_img'], self.pseudo_threshold,            # 5
+                              self.ignore_rows, batch.get('valid_pseudo_mask'))
+
+    def _mix(self, batch: Mapping[str, Any], augment: StrongAugmentation, pseudo: PseudoLabel) -> MixedBatch:
         never = None if self.mix_ignore_label else self.model.decode_head.ignore_index
         mask = draw_masks(batch['gt_semantic_seg'], batch['img_metas'], self.mix_per_image, never)   # 6
-        return mix_batch(batch, pseudo, mask, augment), pseudo                                       # 7
+        return mix_batch(batch, pseudo, mask, augment)                                               # 7
 
     def _mixed_terms(self, output: SegOutput, batch: Mapping[str, Any], mixed: MixedBatch,
                      pseudo: PseudoLabel) -> Terms:
@@ -143,7 +147,3 @@ class DACS(TeacherStudent):
         if self.logged_now:
             terms += Terms(metrics=entropy_quantiles(output))
         return Terms(metrics={'l.pseudo_weight': pseudo.quality}) + terms.prefixed('mix')
-
-    @torch.inference_mode()
-    def _imagenet_feature(self, img: Tensor) -> Tensor:
-        return self.imnet_model.extract_feat(img)[-1]

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmseg.utils import ConfigError
+
 from ...losses.entropy_balance_loss import pixel_entropy
 from ...output import SegOutput
 from .class_mix import draw_class_masks, mix
@@ -31,14 +33,22 @@ class PseudoLabel:
     quality: Tensor
 
     @classmethod
-    def of(cls, teacher: nn.Module, img: Tensor, threshold: float,
-           ignore_rows: tuple[int, int]) -> PseudoLabel:
+    def of(cls, teacher: nn.Module, img: Tensor, threshold: float | None,
+           ignore_rows: tuple[int, int], valid: Tensor | None = None) -> PseudoLabel:
         """The teacher's, of target images (B 3 H W); see ``pseudo_label`` and ``pixel_weight``, which has no
-        weight in the first and last ``ignore_rows``."""
+        weight in the first and last ``ignore_rows``, nor where ``valid`` (B 1 H W) is 0.
+
+        Raises:
+            ConfigError: both are given.
+        """
+        if valid is not None and any(ignore_rows):
+            raise ConfigError('the target has crop_pseudo_margins, which take the place of '
+                              'uda.pseudo_weight_ignore_top and _bottom: set these to 0')
         with torch.inference_mode():
             label, quality = pseudo_label(teacher.encode_decode(img), threshold)
         quality = quality.clone()
-        return cls(label, pixel_weight(quality, label.shape, *ignore_rows), quality)
+        weight = pixel_weight(quality, label.shape, *ignore_rows)
+        return cls(label, weight if valid is None else weight * valid.squeeze(1), quality)
 
 
 @dataclass(frozen=True)

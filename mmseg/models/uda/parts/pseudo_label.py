@@ -5,17 +5,20 @@ import torch
 from torch import Tensor
 
 
-def pseudo_label(logits: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+def pseudo_label(logits: Tensor, threshold: float | None) -> tuple[Tensor, Tensor]:
     """Class of every pixel, and the share of confident pixels of the whole batch.
 
     Args:
         logits: the teacher's, (B C H W).
-        threshold: τ; a pixel is confident if its largest probability is at least τ.
+        threshold: τ; a pixel is confident if its largest probability is at least τ. None makes
+            q 1.
 
     Returns:
         ŷ (B H W) int64, and q, a 0-dim float tensor, 0–1.
     """
     confidence, label = torch.softmax(logits, dim=1).max(dim=1)
+    if threshold is None:
+        return label, torch.ones_like(confidence[0, 0, 0])
     return label, (confidence >= threshold).float().mean()
 
 

@@ -68,17 +68,21 @@ class StrongAugmentation:
         jitter = random.random()
         return cls(jitter, random.random() if blur else 0.0, jitter_threshold, strength)
 
-    def __call__(self, images: Tensor, img_metas: Sequence[dict]) -> Tensor:
-        """Normalised images (B C H W) → augmented ones; normalised as ``img_metas`` says."""
+    def __call__(self, images: Tensor, img_metas: Sequence[dict], together: bool = False) -> Tensor:
+        """Normalised images (B C H W) → augmented ones; normalised as ``img_metas`` says.
+
+        Args:
+            together: draw for all images at once: a jitter for each, in one order, and one blur.
+        """
         jitters, blurs = self.jitter > self.jitter_threshold, self.blur > 0.5
         if not (jitters or blurs):
             return images
-        return torch.cat([self._augment(image, meta, jitters, blurs)
-                          for image, meta in zip(images.split(1), img_metas)])
+        return torch.cat([self._augment(image, meta, jitters, blurs) for image, meta in zip(
+            images.split(len(images) if together else 1), img_metas)])
 
     def _augment(self, image: Tensor, meta: dict, jitters: bool, blurs: bool) -> Tensor:
         if jitters:
-            mean, std = normalisation(meta, image.device)
+            mean, std = (value.to(image.dtype) for value in normalisation(meta, image.device))
             image = (jitter_bands(image * std + mean, self.strength) - mean) / std
         return gaussian_blur(image, np.random.uniform(0.15, 1.15)) if blurs else image
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from torch import nn
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from mmseg.utils import UserError
 from mmseg.utils.ranges import check_ranges
@@ -27,21 +30,34 @@ class TeacherStudent(UDADecorator):
     Args:
         model: config of the network; all three are built from it.
         imagenet: whether there is the third.
+        teacher: whether there is the second.
     """
 
-    def __init__(self, model: dict, imagenet: bool):
+    def __init__(self, model: dict, imagenet: bool, teacher: bool = True):
         super().__init__(model)
-        self.ema_model = build_segmentor(model).requires_grad_(False)
+        self.ema_model = build_segmentor(model).requires_grad_(False) if teacher else None
         self.imnet_model = build_segmentor(model).requires_grad_(False) if imagenet else None
+        self.mix_losses = nn.ModuleList()
 
     def networks(self) -> dict[str, nn.Module]:
-        frozen = {} if self.imnet_model is None else {'imagenet': self.imnet_model}
-        return {'student': self.model, 'teacher': self.ema_model, **frozen}
+        all_of_them = {'student': self.model, 'teacher': self.ema_model, 'imagenet': self.imnet_model}
+        return {name: network for name, network in all_of_them.items() if network is not None}
+
+    def training_state(self) -> dict[str, Any]:
+        return {**super().training_state(), 'mix_losses': dict(self.mix_losses.named_buffers())}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        super().load_training_state(state)
+        saved = state.get('mix_losses', {})
+        for name, buffer in self.mix_losses.named_buffers():
+            if name in saved:  # not in the reference's checkpoints, nor in those of another loss
+                buffer.copy_(saved[name])
 
     def init_weights(self) -> None:
         """Load the pretrained encoder into all of them."""
         self.model.init_weights()
-        self.ema_model.init_weights()
+        if self.ema_model is not None:
+            self.ema_model.init_weights()
         if self.imnet_model is not None:
             if not getattr(self.model.backbone, 'pretrained', None):
                 raise UserError('the feature distance compares with a pretrained encoder: set '
@@ -50,13 +66,18 @@ class TeacherStudent(UDADecorator):
 
     def train(self, mode: bool = True) -> TeacherStudent:
         super().train(mode)
-        if mode:
+        if mode and self.ema_model is not None:
             teacher_mode(self.ema_model)
         if self.imnet_model is not None:
             self.imnet_model.eval()
         return self
 
-    def get_ema_model(self) -> nn.Module:
+    @torch.inference_mode()
+    def imagenet_feature(self, img: Tensor) -> Tensor:
+        """F_4^g of images (B 3 H W): the frozen encoder's last feature map (B C h w)."""
+        return self.imnet_model.extract_feat(img)[-1]
+
+    def get_ema_model(self) -> nn.Module | None:
         return self.ema_model
 
     def get_imnet_model(self) -> nn.Module | None:
