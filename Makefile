@@ -6,11 +6,12 @@ PYTHON_IN_VENV = $(VENV)/bin/python
 TEST_JOBS = 2
 TESTS = tests
 FUZZ_MINUTES = 10
+PYTHONS = 3.13 3.14
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-setup: ## install everything into .venv (Python 3.10, 3.11 or 3.12)
+setup: ## install everything into .venv (Python 3.10 to 3.14)
 	@VENV="$(VENV)" sh .ci/setup.sh
 
 demo: setup ## generate data, train source-only, DAFormer and EBDA, print the comparison, make its report
@@ -18,6 +19,9 @@ demo: setup ## generate data, train source-only, DAFormer and EBDA, print the co
 
 test: lint ## all tests (TESTS=tests/unit for a part of them)
 	OMP_NUM_THREADS=1 "$(PYTHON_IN_VENV)" -m pytest -r fEs -n $(TEST_JOBS) --dist loadfile $(TESTS)
+
+test-pythons: setup ## a few tests on further Pythons, where they are found (PYTHONS="3.13 3.14")
+	"$(PYTHON_IN_VENV)" .ci/test_python.py $(PYTHONS)
 
 fuzz: setup ## random label files, statistics and configs for ten minutes (FUZZ_MINUTES=10)
 	OMP_NUM_THREADS=1 FUZZ_MINUTES=$(FUZZ_MINUTES) "$(PYTHON_IN_VENV)" -m pytest -r fE -o log_cli=true tests/e2e/test_fuzz.py
@@ -33,7 +37,7 @@ clean-cache: ## remove caches and build results
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-clean-venv: ## remove the environment
-	rm -rf "$(VENV)"
+clean-venv: ## remove the environments
+	rm -rf "$(VENV)" .venv-3.*
 
-.PHONY: help setup demo test fuzz lint clean-demo clean-cache clean-venv
+.PHONY: help setup demo test test-pythons fuzz lint clean-demo clean-cache clean-venv

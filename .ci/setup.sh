@@ -14,12 +14,12 @@ die() {
 
 CDPATH='' cd -- "$(dirname -- "$0")/.." || die "cannot enter the project's folder"
 VENV=${VENV:-.venv}
-CONSTRAINTS=.ci/build-constraints.txt
 STAMP=$VENV/.set-up
-SUPPORTED='3.10, 3.11 or 3.12'
+SUPPORTED='3.10, 3.11, 3.12, 3.13 or 3.14'
+FETCHED=3.12
 
 is_supported() {
-    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' 2>/dev/null
+    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 15))' 2>/dev/null
 }
 
 version_of() {
@@ -28,15 +28,18 @@ version_of() {
 
 find_python() {
     if [ -n "${PYTHON:-}" ]; then
-        is_supported "$PYTHON" || die "PYTHON=$PYTHON is $(version_of "$PYTHON"), needed is Python" \
-            "$SUPPORTED (the source build of mmcv-full fails on 3.13 and newer)"
+        is_supported "$PYTHON" || die "PYTHON=$PYTHON is $(version_of "$PYTHON"), needed is Python $SUPPORTED"
         return
     fi
-    for PYTHON in python3.11 python3.12 python3.10 python3 python; do
+    for PYTHON in python3.11 python3.12 python3.13 python3.10 python3.14 python3 python; do
         if is_supported "$PYTHON"; then return; fi
     done
-    die "needed is Python $SUPPORTED (the source build of mmcv-full fails on 3.13 and newer)," \
-        "found is $(version_of python3): install one of them, or name it by PYTHON=/path/to/python3.11"
+    command -v uv >/dev/null || die "needed is Python $SUPPORTED, found is $(version_of python3): install" \
+        "one of them, or uv, which then fetches one, or name it by PYTHON=/path/to/python3.11"
+    echo "found is $(version_of python3): uv fetches Python $FETCHED"
+    { uv python install "$FETCHED" && PYTHON=$(uv python find --managed-python "$FETCHED") && is_supported "$PYTHON"; } \
+        || die "uv could not fetch Python $FETCHED (its message is above): install Python $SUPPORTED," \
+               "or name it by PYTHON=/path/to/python3.11"
 }
 
 make_venv() {
@@ -69,9 +72,10 @@ pip_install() {
 
 install_packages() {
     forget_half_installed
-    pip_install 'pip>=25.3' || die "pip could not be upgraded to 25.3 (its message is above)"
+    echo 'building mmcv-full from its source archive, mended for the Pythons of today (.ci/mmcv_wheel.py says how)'
+    wheel=$("$VENV/bin/python" .ci/mmcv_wheel.py "$VENV/wheels") || die "the wheel of mmcv-full is needed"
     echo 'installing the packages: PyTorch with its libraries is several GB, this takes minutes'
-    pip_install --build-constraint "$CONSTRAINTS" --editable '.[test]' \
+    pip_install "$wheel" --editable '.[test]' \
         || die "the packages could not be installed (pip's message is above); the same command goes on"
     "$VENV/bin/python" -W ignore -c 'import mmseg, mmcv, torch, torchvision' \
         || die "the installed packages cannot be imported (the message is above);" \
@@ -80,7 +84,7 @@ install_packages() {
 
 fingerprint() {
     # the editable install holds the folder's path
-    { pwd; cat requirements.txt pyproject.toml setup.py "$CONSTRAINTS" .ci/setup.sh; } | cksum
+    { pwd; cat requirements.txt pyproject.toml setup.py .ci/setup.sh .ci/mmcv_wheel.py; } | cksum
 }
 
 if [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(fingerprint)" ] && [ -x "$VENV/bin/python" ]; then

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,9 +24,9 @@ def set_up(**variables: str | Path) -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def newer_python(tmp_path) -> Path:
-    """An interpreter that says of itself that it is Python 3.13 (the check of the version fails)."""
-    path = tmp_path / 'python3.13'
-    path.write_text('#!/bin/sh\ncase "$2" in *platform*) echo 3.13.0 ;; *) exit 1 ;; esac\n')
+    """An interpreter that says of itself that it is Python 3.15 (the check of the version fails)."""
+    path = tmp_path / 'python3.15'
+    path.write_text('#!/bin/sh\ncase "$2" in *platform*) echo 3.15.0 ;; *) exit 1 ;; esac\n')
     path.chmod(0o755)
     return path
 
@@ -40,8 +41,48 @@ def assert_refused(result: subprocess.CompletedProcess, *words: str) -> None:
 
 def test_a_newer_python_is_refused_in_one_line(tmp_path, newer_python):
     result = set_up(PYTHON=newer_python, VENV=tmp_path / 'venv')
-    assert_refused(result, '3.13.0', '3.10, 3.11 or 3.12', 'mmcv-full')
+    assert_refused(result, '3.15.0', '3.10, 3.11, 3.12, 3.13 or 3.14')
     assert not (tmp_path / 'venv').exists()
+
+
+@pytest.fixture
+def unsupported_alone(tmp_path) -> Path:
+    """A folder of commands where every python is too new, and what the set-up needs beside it."""
+    folder = tmp_path / 'bin'
+    folder.mkdir()
+    for minor in ('', '3', *(f'3.{minor}' for minor in range(10, 15))):
+        script(folder / f'python{minor}', 'case "$2" in *platform*) echo 3.15.0 ;; *) exit 1 ;; esac')
+    for tool in ('sh', 'dirname', 'cat', 'cksum'):
+        (folder / tool).symlink_to(shutil.which(tool))
+    return folder
+
+
+def script(path: Path, text: str) -> None:
+    path.write_text(f'#!/bin/sh\n{text}\n')
+    path.chmod(0o755)
+
+
+def test_without_a_supported_python_uv_is_named(tmp_path, unsupported_alone):
+    result = set_up(PATH=unsupported_alone, PYTHON='', VENV=tmp_path / 'venv')
+    assert_refused(result, 'found is 3.15.0', 'uv', 'PYTHON=')
+
+
+def test_without_a_supported_python_uv_fetches_one(tmp_path, unsupported_alone):
+    """It makes the environment with the interpreter that uv names; here that one writes what it is asked."""
+    fetched = tmp_path / 'fetched'
+    script(fetched, f'[ "$1" = -c ] && exit 0; echo "$@" >>{tmp_path}/asked; exit 1')
+    script(unsupported_alone / 'uv', f'echo "$@" >>{tmp_path}/uv; [ "$2" = find ] && echo {fetched}; exit 0')
+    result = set_up(PATH=unsupported_alone, PYTHON='', VENV=tmp_path / 'venv')
+    assert (tmp_path / 'uv').read_text() == 'python install 3.12\npython find --managed-python 3.12\n'
+    assert 'uv fetches Python 3.12' in result.stdout and f'({fetched})' in result.stdout
+    assert (tmp_path / 'asked').read_text().splitlines()[-1] == f'-m venv --clear {tmp_path}/venv'
+    assert result.returncode == 1 and 'could not create' in result.stderr
+
+
+def test_uv_that_cannot_fetch_is_told_in_one_line(tmp_path, unsupported_alone):
+    script(unsupported_alone / 'uv', 'exit 2')
+    result = set_up(PATH=unsupported_alone, PYTHON='', VENV=tmp_path / 'venv')
+    assert result.returncode == 1 and re.fullmatch('error: uv could not fetch.*\n', result.stderr)
 
 
 def test_a_folder_that_is_no_environment_is_left_alone(tmp_path):
@@ -56,6 +97,8 @@ def test_supported_versions_are_those_of_the_package():
     """setup.sh, pyproject.toml and the README name the same versions of Python."""
     project = (ROOT / 'pyproject.toml').read_text()
     low, high = re.search(r'requires-python = ">=3\.(\d+),<3\.(\d+)"', project).groups()
+    for minor in range(int(low), int(high)):
+        assert f'"Programming Language :: Python :: 3.{minor}"' in project
     named = ', '.join(f'3.{minor}' for minor in range(int(low), int(high) - 1)) + f' or 3.{int(high) - 1}'
     assert f"SUPPORTED='{named}'" in SETUP.read_text()
     assert f'(3, {low}) <= sys.version_info[:2] < (3, {high})' in SETUP.read_text()
