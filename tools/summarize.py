@@ -1,6 +1,6 @@
 """Table of an experiment: the score of each config over its seeds, as mean and standard deviation.
 
-    python tools/summarize.py --exp 22 [--metric mIoU] [--best] [--format csv] [--out FILE]
+    python tools/summarize.py --exp 22 [--metric mIoU] [--best] [--format csv] [--out FILE] [--json FILE]
 
 The runs are those of run_experiments.py --exp ID with the same --options, on any machine; where their data
 lay and how many processes loaded it do not matter. A score is the last evaluation's. What is not finished
@@ -20,12 +20,14 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from experiments import generate_experiment_cfgs, resolve
+from experiments import generate_experiment_cfgs, list_experiments, resolve
 from mmseg.experiments.runs import FINISHED, as_text, read, state_of
 from mmseg.report.logs import Curves, read_run
+from mmseg.report.record import read_record
+from mmseg.report.results import collect
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options
-from mmseg.utils.files import write_bytes
+from mmseg.utils.files import write_bytes, write_json
 
 NO_RUN = 'not run'
 
@@ -51,6 +53,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='default: %(default)s')
     parser.add_argument('--format', choices=['markdown', 'csv'], default='markdown')
     parser.add_argument('--out', metavar='FILE', help='a new file for the table (default: it is printed)')
+    parser.add_argument('--json', type=Path, metavar='FILE',
+                        help='also write the scores of finished runs as data for tools/results_tables.py; '
+                        'an existing file is written anew')
+    parser.add_argument('--scores', type=Path, metavar='DIR',
+                        help='folders in which tools/test.py left further scores of these runs, for --json')
     args = parser.parse_args(argv)
     if args.out and Path(args.out).exists():
         raise UserError(f"--out '{args.out}' exists: name another file")
@@ -125,6 +132,17 @@ def as_csv(metric: str, rows: Sequence[Sequence[str]]) -> str:
     return text.getvalue()
 
 
+def collected(cfgs: Sequence[dict], args: argparse.Namespace) -> dict[str, Any]:
+    """The newest finished run of each config as data."""
+    newest = []
+    for cfg in cfgs:
+        found = folders_of(cfg, args.exp, args.work_dirs)
+        done = [folder for folder in found if state_of(folder, cfg) == FINISHED]
+        newest += [read_record(folder, args.scores) for folder in done[:1]]
+    titles = {id: title for id, title, _ in list_experiments()}
+    return collect(newest, args.exp, titles.get(args.exp, ''), f'python run_experiments.py --exp {args.exp}')
+
+
 @one_line_errors
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
@@ -137,6 +155,8 @@ def main(argv: list[str] | None = None) -> None:
     if all(score.note == NO_RUN for score in scores):
         raise UserError(f"'{args.work_dirs}' has no run of experiment {args.exp} with these options: "
                         f'run_experiments.py --exp {args.exp}')
+    if args.json:
+        write_json(args.json, collected(cfgs, args))
     table = (as_csv if args.format == 'csv' else as_markdown)(args.metric, rows_of(scores))
     if args.out:
         write_bytes(args.out, table.encode())

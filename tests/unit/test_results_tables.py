@@ -1,0 +1,106 @@
+"""The tables of docs/results.md are what docs/results/*.json say, and those what the runs left."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmseg.report.record import RunRecord
+from mmseg.report.results import collect, label_of, with_tables
+from mmseg.utils import DataError
+from tools import results_tables
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def dacs(balance: dict | None = None, sampling: bool = True) -> dict:
+    train = dict(type='UDADataset', **(dict(rare_class_sampling={}) if sampling else {}))
+    return dict(uda=dict(type='DACS', entropy_balance=balance), data=dict(train=train))
+
+
+def run(config: dict, seed: int, score: float, certainty: dict | None = None, steps: int = 20) -> RunRecord:
+    config = dict(config, seed=seed, runner=dict(max_iters=20))
+    return RunRecord(Path('somewhere'), f'name_s{seed}', config, 'finished', seconds=90.0,
+                     curves={'mIoU': {steps: score}, 'IoU.road': {steps: score + 0.1},
+                             'IoU.car': {steps: 0.2}},
+                     calibration=dict(scores=certainty) if certainty else {})
+
+
+RUNS = [run(dict(name='x_source-only_y'), 0, 0.3), run(dict(name='x_source-only_y'), 1, 0.32),
+        run(dict(name='x_target-only_y'), 0, 0.5), run(dict(name='x_target-only_y'), 1, 0.52),
+        run(dacs(), 0, 0.4), run(dacs(), 1, 0.42, dict(ECE=0.05, NLL=0.7, entropy=0.3, wrong_certain=0.01,
+                                                     right_undecided=0.02, AUROC=0.8)),
+        run(dacs(dict(target=0.4, loss_weight=0.1)), 0, 0.43),
+        run(dacs(dict(target=0.4, loss_weight=0.1)), 1, 0.41)]
+
+
+def table(kind: str, runs=RUNS) -> list[str]:
+    results = json.loads(json.dumps(collect(runs, 5, 'toy', 'command')), object_hook=lambda found: found)
+    page = f'before\n<!-- table: 5 {kind} -->\nold\n<!-- end of table -->\nafter\n'
+    made = with_tables(page, lambda name: results)
+    assert made.startswith('before\n') and made.endswith('<!-- end of table -->\nafter\n')
+    assert 'old' not in made
+    return made.splitlines()[3:-3]
+
+
+@pytest.mark.parametrize(('config', 'label'), [
+    (dict(name='camvid_source-only_z'), 'source only'), (dict(name='camvid_target-only_z'), 'target only'),
+    (dacs(sampling=False), 'DACS'), (dacs(), 'DAFormer'), (dict(uda=dict(type='MinEnt')), 'MinEnt'),
+    (dacs(dict(target=0.2, loss_weight=0.05)), 'EBDA, h = 0.2, λ = 0.05'),
+    (dacs(dict(target=dict(type='RunningQuantile', quantile=0.6, momentum=0.99), loss_weight=0.1)),
+     'EBDA, running quantile (q = 0.6, m = 0.99), λ = 0.1')])
+def test_a_run_is_called_what_it_trains(config, label):
+    assert label_of(config) == label
+
+
+def test_scores_by_seed():
+    head, _, *rows = table('scores')
+    assert head == '| method | seed 0 | seed 1 | mean ± std | − DAFormer, by seed | gap closed (%) |'
+    assert rows == [
+        '| source only | 30.00 | 32.00 | 31.00 ± 1.41 |  |  |',
+        '| DAFormer | 40.00 | 42.00 | 41.00 ± 1.41 |  | 50, 50 |',
+        '| EBDA, h = 0.4, λ = 0.1 | 43.00 | 41.00 | 42.00 ± 1.41 '
+        '| +3.00, −1.00 (1 of 2 up; mean +1.00) | 65, 45 |',
+        '| target only | 50.00 | 52.00 | 51.00 ± 1.41 |  |  |']
+
+
+def test_a_seed_that_is_missing_is_told():
+    rows = table('scores', RUNS[:-1])
+    assert '| EBDA, h = 0.4, λ = 0.1 | 43.00 | not measured | 43.00 | +3.00 (1 of 1 up) | 65 |' in rows
+
+
+def test_a_run_that_is_not_finished_is_left_out():
+    results = collect([*RUNS, run(dacs(), 2, 0.9, steps=10)], 5, 'toy', 'command')
+    assert len(results['runs']) == len(RUNS)
+
+
+def test_classes_certainty_and_costs():
+    assert table('classes')[2:] == ['| road | 41.0 | 51.0 | 52.0 | 61.0 |',
+                                    '| car | 20.0 | 20.0 | 20.0 | 20.0 |']
+    assert table('certainty')[2:] == ['| DAFormer | 1 | 5.00 | 0.700 | 0.300 | 1.00 | 2.00 | 80.00 |']
+    assert '| DAFormer | 20 | 2, 2 | None |' in table('costs')
+
+
+def test_a_kind_that_is_not_known_is_told():
+    with pytest.raises(DataError, match="'scores'"):
+        table('score')
+
+
+def test_the_page_is_what_its_data_say(tmp_path, capsys):
+    """Of this repository; and where a table was changed by hand, the check fails and the program mends it."""
+    with pytest.raises(SystemExit) as end:
+        results_tables.main(['--check'])
+    assert not end.value.code, capsys.readouterr().err
+    page, data = tmp_path / 'results.md', tmp_path / 'results'
+    data.mkdir()
+    (data / '5.json').write_text(json.dumps(collect(RUNS, 5, 'toy', 'command')))
+    page.write_text('<!-- table: 5 scores -->\n<!-- end of table -->\n')
+    with pytest.raises(SystemExit) as end:
+        results_tables.main(['--page', str(page), '--check'])
+    assert end.value.code == 1 and 'differs from its data' in capsys.readouterr().err
+    for argv in (['--page', str(page)], ['--page', str(page), '--check']):
+        with pytest.raises(SystemExit) as end:
+            results_tables.main(argv)
+        assert not end.value.code
+    assert '| DAFormer | 40.00 |' in page.read_text()

@@ -1,0 +1,59 @@
+"""Make the tables of docs/results.md anew from docs/results/*.json.
+
+    python tools/summarize.py --exp 901 --json docs/results/901.json      (from the folders of the runs)
+    python -m tools.results_tables [--page docs/results.md] [--check]
+
+``--check`` changes nothing and fails where a table is not what its data say.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmseg.report.results import with_tables
+from mmseg.utils import ArgumentParser, DataError, UserError, one_line_errors
+from mmseg.utils.files import write_bytes
+
+PAGE = Path(__file__).resolve().parents[1] / 'docs' / 'results.md'
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--page', type=Path, default=PAGE, metavar='FILE',
+                        help='with places for tables; its data lie beside it in a folder of its name')
+    parser.add_argument('--check', action='store_true', help='change nothing; fail where a table differs')
+    return parser.parse_args(argv)
+
+
+def read_results(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / f'{name}.json'
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise DataError(f"'{path}' cannot be read: {error}; tools/summarize.py --exp {name} --json FILE "
+                        'writes it') from error
+
+
+@one_line_errors
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    try:
+        page = args.page.read_text(encoding='utf-8')
+    except OSError as error:
+        raise UserError(f"--page '{args.page}': {error.strerror}") from error
+    made = with_tables(page, partial(read_results, args.page.with_suffix('')))
+    if args.check and made != page:
+        raise UserError(f"'{args.page}' differs from its data: python -m tools.results_tables makes its "
+                        'tables anew')
+    if made != page:
+        write_bytes(args.page, made.encode())
+
+
+if __name__ == '__main__':
+    main()
