@@ -49,7 +49,12 @@ def build_dataset(cfg: dict | list | tuple, default_args: dict | None = None) ->
         return build_dataset(list(parts['datasets']), {**(default_args or {}), **inner})
     if any(isinstance(cfg.get(key), list | tuple) for key in ('img_dir', 'split')):
         return build_dataset(_spread(cfg), default_args)
-    return DATASETS.build(cfg, default_args=default_args)
+    dataset = DATASETS.build(cfg, default_args=default_args)
+    for name in ('CLASSES', 'PALETTE', 'ignore_index'):
+        if not hasattr(dataset, name):
+            raise ConfigError(f"dataset '{type(dataset).__name__}' has no {name}: derive it from "
+                              'CustomDataset, which has it')
+    return dataset
 
 
 def build_train_dataset(data: dict) -> Dataset:

@@ -188,7 +188,7 @@ class CustomDataset(SegEvaluator, Dataset):
         self.label_map: dict[int, int] = dict.fromkeys(self.IGNORED_IDS, 255)
         known, colours = type(self).CLASSES, palette or type(self).PALETTE
         if classes is None:
-            self.CLASSES, self.PALETTE = known, colours
+            self.CLASSES, self.PALETTE = known, colours or (generated_palette(len(known)) if known else None)
             return
         if isinstance(classes, str):
             classes = read_lines(classes, 'file of class names')

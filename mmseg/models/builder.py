@@ -10,6 +10,8 @@ from mmseg.utils import build_from_cfg
 from mmseg.utils.config_check import needed
 from mmseg.utils.registry import check_keys
 
+from .requirements import require
+
 BACKBONES = Registry('backbone', build_func=build_from_cfg)
 NECKS = Registry('neck', build_func=build_from_cfg)
 HEADS = Registry('head', build_func=build_from_cfg)
@@ -27,11 +29,11 @@ def build_neck(cfg: dict) -> nn.Module:
 
 
 def build_head(cfg: dict) -> nn.Module:
-    return HEADS.build(cfg)
+    return require(HEADS.build(cfg), 'head')
 
 
 def build_loss(cfg: dict) -> nn.Module:
-    return LOSSES.build(cfg)
+    return require(LOSSES.build(cfg), 'loss')
 
 
 def build_segmentor(cfg: dict, train_cfg: dict | None = None, test_cfg: dict | None = None) -> nn.Module:
@@ -59,4 +61,4 @@ def build_train_model(cfg, train_cfg: dict | None = None, test_cfg: dict | None 
     runner = cfg.get('runner') or {}
     check_keys(runner, {'type', 'max_iters'}, 'runner')
     max_iters = needed(runner, 'max_iters', 'training')
-    return UDA.build(cfg['uda'], default_args=dict(model=model, max_iters=max_iters))
+    return require(UDA.build(cfg['uda'], default_args=dict(model=model, max_iters=max_iters)), 'uda')

@@ -107,6 +107,9 @@ class BaseDecodeHead(nn.Module, ABC):
         Raises:
             ConfigError: the encoder has no such feature map, or one of other channels.
         """
+        if isinstance(inputs, Tensor):
+            raise ConfigError('the encoder returns a tensor, expected a list of feature maps (B C h w), fine '
+                              'ones first')
         found = [x.shape[1] for x in inputs]
         for index, channels in self._chosen:
             if not -len(found) <= index < len(found):

@@ -20,6 +20,7 @@ from .. import builder
 from ..builder import SEGMENTORS
 from ..losses.supervision import supervise
 from ..output import HeadOutput, SegOutput, View
+from ..requirements import require
 from ..utils.resize import resize
 from .sliding_window import slide_inference
 
@@ -58,7 +59,7 @@ class EncoderDecoder(Method):
 
     def init_weights(self) -> None:
         """Load the pretrained backbone, if there is one; all else is initialised already."""
-        self.backbone.init_weights()
+        require(self.backbone, 'backbone').init_weights()
 
     # ------------------------------------------------------------------ training
 

@@ -1,0 +1,56 @@
+"""What is called of a part that a user may have written, looked at before it is needed."""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from mmseg.core.method import Method
+from mmseg.utils import ConfigError
+
+FROM_BASE_HEAD = 'derive it from BaseDecodeHead, which has it'
+# attribute → what it is, of each registry's objects
+NEEDED: Mapping[str, Mapping[str, str]] = MappingProxyType({
+    'backbone': {'init_weights': 'a method that loads pretrained weights, or does nothing'},
+    'head': dict.fromkeys(('num_classes', 'align_corners', 'ignore_index', 'losses_decode', 'sampler',
+                           'training_logits', 'upsample'), FROM_BASE_HEAD),
+    'loss': {'loss_name': "its name in the log, as self.loss_name = 'loss_own'",
+             'loss_weight': 'its factor, as self.loss_weight = loss_weight'},
+    'uda': dict.fromkeys(('train_step', 'init_weights', 'get_model', 'num_classes'),
+                         'derive it from UDADecorator, which has it'),
+})
+
+
+def require(obj: Any, kind: str) -> Any:
+    """``obj``, if it has all that.
+
+    Args:
+        kind: the registry's name.
+
+    Raises:
+        ConfigError: what is called of such an object is missing; names it.
+    """
+    own = type(obj)
+    for name, meaning in NEEDED[kind].items():
+        if not hasattr(obj, name):
+            raise ConfigError(f"{kind} '{own.__name__}' has no {name}: {meaning}")
+    if isinstance(obj, Method):
+        for name in ('networks', 'trainable', 'passes'):
+            if getattr(own, name) is getattr(Method, name):
+                raise ConfigError(f"{kind} '{own.__name__}' has no {name}: a method that says what a step is "
+                                  'made of, see docs/extending.md')
+    for loss in getattr(obj, 'losses_decode', ()):
+        _require_arguments(loss, ('weight', 'ignore_index'))
+    return obj
+
+
+def _require_arguments(loss: Any, wanted: Collection[str]) -> None:
+    """Whether a loss takes what a head's losses are given beside logits and label."""
+    parameters = inspect.signature(loss.forward).parameters
+    if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        return
+    for name in wanted:
+        if name not in parameters:
+            raise ConfigError(f"loss '{type(loss).__name__}' has no argument {name}: a head calls "
+                              'forward(logits, label, weight=…, ignore_index=…)')

@@ -1,0 +1,102 @@
+"""What a part of a user's lacks is told in one line when it is built."""
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+from uda_models import tiny
+
+from mmseg.core.method import Method
+from mmseg.datasets import DATASETS, CustomDataset, build_dataset
+from mmseg.models import build_head, build_loss, build_segmentor, build_train_model
+from mmseg.models.decode_heads.fcn_head import FCNHead
+from mmseg.models.losses import CrossEntropyLoss
+from mmseg.models.uda import UDADecorator
+from mmseg.utils import ConfigError
+
+
+class Bare(nn.Module):
+    def forward(self, x):
+        return x
+
+
+class NamelessLoss(CrossEntropyLoss):
+    def __init__(self):
+        super().__init__()
+        del self.loss_name
+
+
+class ShortLoss(CrossEntropyLoss):
+    def forward(self, logits, label, weight=None):
+        return logits.sum()
+
+
+class NoStep(UDADecorator):
+    def __init__(self, model: dict, max_iters: int):
+        super().__init__(model)
+
+
+class NoNetworks(Method):
+    def __init__(self, model: dict, max_iters: int):
+        super().__init__()
+
+    def passes(self, batch):
+        return []
+
+
+class BareData(Dataset):
+    CLASSES, PALETTE = ('a',), ((0, 0, 0),)
+
+
+HEAD = dict(in_channels=8, in_index=0, channels=8, num_classes=19)
+
+
+@pytest.mark.parametrize('build, cfg, told', [
+    (build_head, dict(type=Bare), "head 'Bare' has no num_classes: derive it from BaseDecodeHead"),
+    (build_loss, dict(type=NamelessLoss), "loss 'NamelessLoss' has no loss_name"),
+    (build_head, dict(HEAD, type=FCNHead, loss_decode=dict(type=ShortLoss)),
+     "loss 'ShortLoss' has no argument ignore_index"),
+    (build_dataset, dict(type=BareData),
+     "dataset 'BareData' has no ignore_index: derive it from CustomDataset")])
+def test_parts(build, cfg, told):
+    with pytest.raises(ConfigError, match=told) as error:
+        build(cfg)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('method, told', [
+    (NoStep, "uda 'NoStep' has no passes: a method that says"),
+    (NoNetworks, "uda 'NoNetworks' has no init_weights: derive it from UDADecorator")])
+def test_methods(method, told):
+    with pytest.raises(ConfigError, match=told):
+        build_train_model(dict(model=tiny(), uda=dict(type=method), runner=dict(max_iters=1)))
+
+
+def test_an_encoder_that_gives_one_map_is_told():
+    class OneMap(Bare):
+        def init_weights(self):
+            pass
+
+    model = build_segmentor(dict(type='EncoderDecoder', backbone=dict(type=OneMap),
+                                 decode_head=dict(HEAD, type='FCNHead', in_channels=3)))
+    model.init_weights()
+    with pytest.raises(ConfigError, match='the encoder returns a tensor, expected a list'):
+        model.encode_decode(torch.zeros(2, 3, 8, 8))
+
+
+def test_an_encoder_without_its_weights_method_is_told():
+    model = build_segmentor(dict(type='EncoderDecoder', backbone=dict(type=Bare),
+                                 decode_head=dict(HEAD, type='FCNHead')))
+    with pytest.raises(ConfigError, match="backbone 'Bare' has no init_weights: a method that loads"):
+        model.init_weights()
+
+
+def test_a_data_set_of_named_classes_has_colours(tmp_path):
+    class Own(CustomDataset):
+        CLASSES = ('road', 'sky')
+
+    (tmp_path / 'a.jpg').write_bytes(b'')
+    dataset = Own(pipeline=[], img_dir=str(tmp_path), use_labels=False)
+    assert len({*map(tuple, dataset.PALETTE)}) == 2
+    assert 'Own' not in DATASETS.module_dict
