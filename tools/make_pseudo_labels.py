@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of, test_pipeline
-from mmseg.apis.pseudo_labels import Ensemble, make_pseudo_labels
+from mmseg.apis.pseudo_labels import make_pseudo_labels
 from mmseg.apis.recorded_folder import OF_TRAINING, digest, file_digest, images_digest, refuse_own_folder
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.pseudo_label_rules import RULES, build_rule, check_weights
 from mmseg.datasets import CustomDataset, build_dataset, leaf_configs
 from mmseg.datasets.loading.loader import translate_worker_errors
+from mmseg.models.segmentors import AveragedSegmentor
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.config_trust import warn_of_code
@@ -123,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     models = [init_segmentor(cfg, path, device, TEACHER_PREFIX if args.teacher else 'auto')
               for path in args.checkpoint]
     count, settings = sum(map(len, datasets)), settings_of(args, cfg, datasets)
-    networks = Ensemble(models, args.weights, softmax_first=args.upsample == 'softmax')
+    networks = AveragedSegmentor(models, args.weights, softmax_first=args.upsample == 'softmax')
     with translate_worker_errors():
         record = make_pseudo_labels(networks, datasets, device, args.out, rule, settings,
                                     cfg.data.get('workers_per_gpu', 2))

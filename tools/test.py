@@ -30,6 +30,7 @@ from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of
 from mmseg.apis.submission import make_submission
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.evaluation.calibration import Calibration
+from mmseg.core.pseudo_label_rules import check_weights
 from mmseg.datasets import build_dataset, leaf_configs
 from mmseg.datasets.loading.loader import Loader, translate_worker_errors
 from mmseg.datasets.loading.size_groups import build_test_loader
@@ -37,6 +38,7 @@ from mmseg.datasets.submission import BENCHMARKS
 from mmseg.engine.class_maps import PRECISIONS, reduced_precision
 from mmseg.engine.evaluation import TestOutcome, device_of, gathered_predictions, run_test
 from mmseg.engine.hooks.eval_hook import class_subsets, further_means
+from mmseg.models.segmentors import AveragedSegmentor
 from mmseg.utils import ArgumentParser, ConfigError, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.config_trust import PROJECT, warn_of_code
@@ -58,7 +60,7 @@ EVAL_OPTIONS = ('imgfile_prefix', 'to_label_id')
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config', help='config file of the training run or of the network')
-    parser.add_argument('checkpoint', help='weights, a .pth file')
+    add_networks(parser)
     parser.add_argument('--eval', nargs='+', metavar='METRIC', help='mIoU (default), mDice, mFscore; '
                                                                     'calibration and entropy: how far the '
                                                                     'probabilities '
@@ -80,8 +82,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='average over six scales, each of them mirrored too')
     parser.add_argument('--inference-mode', choices=['same', 'whole', 'slide'], default='same',
                         help='same: as the config says (default)')
-    parser.add_argument('--teacher', action='store_true',
-                        help="test the teacher of a UDA checkpoint in the student's place")
     parser.add_argument('--out', metavar='FILE.pkl', help='write the list of predictions there')
     parser.add_argument('--options', '--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE',
                         dest='options',
@@ -104,6 +104,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def add_networks(parser: ArgumentParser) -> None:
+    parser.add_argument('checkpoint', nargs='+',
+                        help='weights, .pth files; the probabilities of several networks are averaged')
+    parser.add_argument('--weights', type=float, nargs='+', metavar='W',
+                        help='of several networks in the average, e.g. 0.3333 0.3333 0.3334 (default: all '
+                             'alike)')
+    parser.add_argument('--upsample', choices=['logits', 'softmax'], default='logits',
+                        help="what is enlarged to the image's size; logits (default), or softmax, as FDA "
+                             'does at test')
+    parser.add_argument('--teacher', action='store_true',
+                        help="test the teacher of a UDA checkpoint in the student's place")
+
+
 def refuse_contradictions(args: argparse.Namespace) -> None:
     """Raises:
         UserError: arguments that exclude each other, or have no meaning.
@@ -121,6 +134,8 @@ def refuse_contradictions(args: argparse.Namespace) -> None:
         raise UserError(f'--invalid-below {args.invalid_below} is no probability (0 to 1)')
     if not 0 <= args.opacity <= 1:
         raise UserError(f'--opacity {args.opacity} must lie between 0 and 1')
+    if args.weights is not None:
+        check_weights(args.weights, len(args.checkpoint))
     if args.batch_size < 1:
         raise UserError(f'--batch-size {args.batch_size}: expected at least 1')
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
@@ -147,14 +162,21 @@ def score_metrics(args: argparse.Namespace) -> list[str]:
 
 
 def result_dir(args: argparse.Namespace) -> str:
-    """Where the scores go: beside the checkpoint, but not among the files of the project."""
+    """Where the scores go: beside the checkpoint, but not among the files of the project, nor, of several
+    networks, in the folder of a run, whose own they are not."""
     if args.work_dir:
         return args.work_dir
-    folder = Path(args.checkpoint).resolve().parent
+    if len(args.checkpoint) > 1:
+        return os.path.join('work_dirs', 'tests', result_name(args))
+    folder = Path(args.checkpoint[0]).resolve().parent
     within = folder.relative_to(PROJECT).parts if folder.is_relative_to(PROJECT) else ('work_dirs',)
     if within and within[0] in OUTPUT_FOLDERS:
         return str(folder)
-    return os.path.join('work_dirs', 'tests', Path(args.checkpoint).stem)
+    return os.path.join('work_dirs', 'tests', result_name(args))
+
+
+def result_name(args: argparse.Namespace) -> str:
+    return '+'.join(Path(path).stem for path in args.checkpoint)
 
 
 def adapt_config(cfg: Config, args: argparse.Namespace) -> None:
@@ -272,14 +294,16 @@ def report(outcome: TestOutcome, dataset, cfg: Config, args: argparse.Namespace,
     if meter is not None:
         print_calibration(meter)
     result = {
-        'config': args.config, 'note': note, 'checkpoint': args.checkpoint, 'teacher': args.teacher,
+        'config': args.config, 'note': note,
+        'checkpoint': args.checkpoint if len(args.checkpoint) > 1 else args.checkpoint[0],
+        'weights': args.weights, 'upsample': args.upsample, 'teacher': args.teacher,
         'test_set': args.test_set, 'aug_test': args.aug_test, 'inference_mode': args.inference_mode,
         'options': args.options, 'images': len(dataset), 'classes': list(dataset.CLASSES),
         'scores': {k: None if math.isnan(v) else v for k, v in {**scores, **further}.items()},
         'confusion_matrix': outcome.matrix.matrix.tolist()}
     if meter is not None:
         result['calibration'] = as_json(meter, list(dataset.CLASSES))
-    name = f'eval_{Path(args.checkpoint).stem}_{time.strftime("%Y%m%d_%H%M%S")}.json'
+    name = f'eval_{result_name(args)}_{time.strftime("%Y%m%d_%H%M%S")}.json'
     path = unused_path(os.path.join(result_dir(args), name))
     write_json(path, result)
     print(f'scores written to {path}')
@@ -302,7 +326,10 @@ def prepared(args: argparse.Namespace, local_rank: int | None) -> tuple[Config, 
     if device.type == 'cuda':
         torch.cuda.set_device(device)
     torch.backends.cudnn.benchmark = bool(cfg.get('cudnn_benchmark'))
-    model = init_segmentor(cfg, args.checkpoint, device, TEACHER_PREFIX if args.teacher else 'auto')
+    models = [init_segmentor(cfg, path, device, TEACHER_PREFIX if args.teacher else 'auto')
+              for path in args.checkpoint]
+    alone = len(models) == 1 and args.upsample == 'logits'
+    model = models[0] if alone else AveragedSegmentor(models, args.weights, args.upsample == 'softmax')
     return cfg, model, build_loader(cfg, args)
 
 

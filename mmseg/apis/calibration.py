@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from mmseg.core.evaluation.calibration import Calibration
 from mmseg.datasets.loading.size_groups import sized_batches
 from mmseg.engine.evaluation import evaluating, unwrapped
-from mmseg.models.segmentors import EncoderDecoder
+from mmseg.models.segmentors import AveragedSegmentor, EncoderDecoder
 from mmseg.models.uda import UDADecorator
 from mmseg.utils import ConfigError
 from mmseg.utils.distributed import world
@@ -38,7 +38,7 @@ def measure_calibration(model: nn.Module, loader: DataLoader, device: torch.devi
     """
     network = unwrapped(model)
     network = network.get_model() if isinstance(network, UDADecorator) else network
-    if not isinstance(network, EncoderDecoder):
+    if not isinstance(network, EncoderDecoder | AveragedSegmentor):
         raise ConfigError(f'calibration is measured of an EncoderDecoder, not of a {type(network).__name__}')
     dataset = loader.dataset
     meter = Calibration(len(dataset.CLASSES), dataset.ignore_index)
@@ -51,9 +51,9 @@ def measure_calibration(model: nn.Module, loader: DataLoader, device: torch.devi
     return meter.all_reduce(device) if world()[1] > 1 else meter
 
 
-def _log_prob(network: EncoderDecoder, img: list[Tensor], img_metas: list) -> Tensor:
+def _log_prob(network: EncoderDecoder | AveragedSegmentor, img: list[Tensor], img_metas: list) -> Tensor:
     """ln of the mean probability over the augmentations, (B C H W)."""
-    if len(img) == 1:
+    if len(img) == 1 and isinstance(network, EncoderDecoder):
         return F.log_softmax(network.inference_logits(img[0], img_metas[0], True).float(), dim=1)
     probabilities = [network.inference(one, metas, True) for one, metas in zip(img, img_metas)]
     return torch.stack(probabilities).mean(dim=0).log()

@@ -4,7 +4,6 @@ from __future__ import annotations
 import os.path as osp
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -17,8 +16,6 @@ from mmseg.core.pseudo_label_rules import (
     ConfidenceCounts,
     FixedRule,
     QuantileRule,
-    average_probabilities,
-    check_weights,
     chosen,
     to_levels,
 )
@@ -27,9 +24,8 @@ from mmseg.datasets.loading.size_groups import build_test_loader, sized_batches
 from mmseg.datasets.pipelines.loading import read_bytes, read_label
 from mmseg.datasets.preparation.labels import working_in
 from mmseg.datasets.pseudo_labels import CONFIDENCE, LABELS, PROGRAM, RECORD, picture_name
-from mmseg.models.segmentors import EncoderDecoder
-from mmseg.models.utils.resize import resize
-from mmseg.utils import ConfigError, DataError
+from mmseg.models.segmentors import AveragedSegmentor
+from mmseg.utils import DataError
 from mmseg.utils.files import write_image
 
 from .recorded_folder import RecordedFolder
@@ -103,47 +99,7 @@ class PseudoLabels(RecordedFolder):
         self.save()
 
 
-@dataclass(frozen=True)
-class Ensemble:
-    """Networks whose probabilities are averaged.
-
-    Args:
-        models: of :func:`mmseg.apis.inference.init_segmentor`.
-        weights: one each; None: all alike.
-        softmax_first: the softmax is taken at the resolution of the networks' output, and the probabilities
-            are enlarged, as BDL and FDA do for pseudo-labels; otherwise the logits are, as in evaluation.
-
-    Raises:
-        ConfigError: weights that do not fit; ``softmax_first`` of a network that tests by sliding.
-    """
-
-    models: Sequence[EncoderDecoder]
-    weights: Sequence[float] | None = None
-    softmax_first: bool = False
-
-    def __post_init__(self) -> None:
-        if self.weights is not None:
-            check_weights(self.weights, len(self.models))
-        if self.softmax_first and any(model.test_cfg['mode'] == 'slide' for model in self.models):
-            raise ConfigError("the softmax can be taken first only with model.test_cfg.mode='whole'")
-
-    def __call__(self, views: Sequence[tuple[Tensor, Sequence[dict]]]) -> Tensor:
-        """Probabilities (B C H W) of images at their original size, the mean over their augmentations, of
-        which each is normalised images (B 3 h w) with their meta data."""
-        find = _enlarged_probabilities if self.softmax_first else EncoderDecoder.inference
-        maps = [sum(find(model, img, metas) for img, metas in views) / len(views) for model in self.models]
-        return average_probabilities(maps, self.weights)
-
-
-def _enlarged_probabilities(model: EncoderDecoder, img: Tensor, metas: Sequence[dict]) -> Tensor:
-    prob = model.coarse_logits(img).float().softmax(dim=1)
-    prob = resize(prob, metas[0]['ori_shape'][:2], mode='bilinear', align_corners=model.align_corners)
-    if metas[0].get('flip'):
-        prob = prob.flip(3 if metas[0].get('flip_direction') == 'horizontal' else 2)
-    return prob
-
-
-def make_pseudo_labels(networks: Ensemble, datasets: Sequence[CustomDataset], device: torch.device,
+def make_pseudo_labels(networks: AveragedSegmentor, datasets: Sequence[CustomDataset], device: torch.device,
                        folder: str, rule: QuantileRule | FixedRule, settings: Mapping[str, Any],
                        workers: int = 0) -> dict[str, Any]:
     """Write the pseudo-labels of data sets, or go on where an earlier call was cut off.
@@ -179,7 +135,7 @@ def make_pseudo_labels(networks: Ensemble, datasets: Sequence[CustomDataset], de
         return labels.record
 
 
-def _predict_missing(networks: Ensemble, dataset: CustomDataset, names: Sequence[str],
+def _predict_missing(networks: AveragedSegmentor, dataset: CustomDataset, names: Sequence[str],
                      labels: PseudoLabels, device: torch.device, workers: int) -> None:
     missing = labels.missing
     todo = [k for k, name in enumerate(names) if osp.normpath(name) in missing]
@@ -193,4 +149,4 @@ def _predict_missing(networks: Ensemble, dataset: CustomDataset, names: Sequence
         bar = tqdm(batches, total=len(names), desc='predictions', unit='img', dynamic_ncols=True)
         for [index], data in bar:
             views = list(zip(data['img'], data['img_metas']))
-            labels.write(osp.normpath(names[index]), networks(views)[0])
+            labels.write(osp.normpath(names[index]), networks.probabilities(views)[0])

@@ -8,10 +8,13 @@ import re
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmcv import Config, ConfigDict
 from PIL import Image
 from tiny_run import NAMES, SIZE_HW, make_run
 
+from mmseg.apis import init_segmentor
+from mmseg.checkpoint.weights import save_checkpoint
 from mmseg.core.evaluation import ConfusionMatrix
 from mmseg.datasets.cityscapes import LABEL_IDS
 from mmseg.utils import ConfigError
@@ -40,7 +43,7 @@ def results(run_dir):
 
 
 def predictions(call, tmp_path, *args):
-    call('--out', tmp_path / 'p.pkl', *args)
+    call(*args, '--out', tmp_path / 'p.pkl')
     written = (tmp_path / 'p.pkl').read_bytes()
     (tmp_path / 'p.pkl').unlink()
     return pickle.loads(written)
@@ -72,6 +75,73 @@ def test_scores_are_printed_and_kept_in_a_file(call, run_dir, tmp_path):
 def test_the_teacher_is_another_network(call, tmp_path):
     student, teacher = predictions(call, tmp_path), predictions(call, tmp_path, '--teacher')
     assert any((a != b).any() for a, b in zip(student, teacher))
+
+
+@pytest.fixture
+def other(run_dir):
+    """A second network."""
+    torch.manual_seed(7)
+    network = init_segmentor(str(run_dir / 'run.json'), str(run_dir / 'latest.pth'), 'cpu')
+    for parameter in network.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    save_checkpoint(str(run_dir / 'other.pth'), network, meta={})
+    return run_dir / 'other.pth'
+
+
+def probabilities(run_dir, checkpoint, softmax_first):
+    """By hand: (19 H W) of each image, what OpenCV reads and numpy normalises."""
+    network = init_segmentor(str(run_dir / 'run.json'), str(checkpoint), 'cpu')
+    norm = Config.fromfile(str(run_dir / 'run.json')).data.test.pipeline[1].transforms[2]
+    found = []
+    for name in NAMES:
+        img = cv2.imread(str(run_dir.parent / f'data/leftImg8bit/val/{name}_leftImg8bit.png'))[..., ::-1]
+        x = torch.from_numpy((img - np.float32(norm.mean)) / np.float32(norm.std)).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            coarse = network.decode_head(network.extract_feat(x))
+            first = coarse.softmax(1) if softmax_first else coarse
+            large = torch.nn.functional.interpolate(first, SIZE_HW, mode='bilinear')
+            found.append((large if softmax_first else large.softmax(1))[0].numpy())
+    return found
+
+
+@pytest.mark.parametrize('args, weights', [([], [0.5, 0.5]), (['--weights', '0.2', '0.8'], [0.2, 0.8]),
+                                           (['--upsample', 'softmax'], [0.5, 0.5])])
+def test_several_networks_are_averaged(call, run_dir, other, tmp_path, args, weights):
+    """ADVENT's two networks and, with the softmax before enlarging, FDA's three, against averages by hand."""
+    softmax_first = 'softmax' in args
+    one, two = (probabilities(run_dir, path, softmax_first) for path in (run_dir / 'latest.pth', other))
+    mean = [weights[0] * a + weights[1] * b for a, b in zip(one, two)]
+    maps = predictions(call, tmp_path, other, *args)
+    for found, prob in zip(maps, mean):
+        best = np.sort(prob, axis=0)
+        clear = best[-1] - best[-2] > 1e-5
+        assert clear.mean() > 0.99
+        np.testing.assert_array_equal(found[clear], prob.argmax(0)[clear])
+    assert any((found != alone.argmax(0)).any() for found, alone in zip(maps, one))
+    call(other, '--format-only', '--eval-options', f'imgfile_prefix={tmp_path}/f', 'to_label_id=False', *args)
+    for name, found in zip(NAMES, maps):
+        [path] = (tmp_path / 'f').rglob(f'{name.split("/")[-1]}*.png')
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), found)
+
+
+def test_scores_of_an_average_are_of_no_run(call, run_dir, other, tmp_path, monkeypatch):
+    maps = predictions(call, tmp_path, other)
+    matrix = ConfusionMatrix(19)
+    for pred, label in zip(maps, labels(run_dir)):
+        matrix.update(pred, label)
+    monkeypatch.chdir(tmp_path)
+    call(other, '--eval', 'mIoU', 'calibration')
+    assert results(run_dir) == []
+    [path] = (tmp_path / 'work_dirs/tests/latest+other').glob('eval_*.json')
+    written = json.loads(path.read_text())
+    assert written['scores']['mIoU'] == pytest.approx(float(np.nanmean(matrix.metrics()['IoU'])))
+    assert written['checkpoint'] == [str(run_dir / 'latest.pth'), str(other)]
+    assert 0 < written['calibration']['scores']['ECE'] < 1
+
+
+def test_weights_of_an_average_are_one_each(call, other):
+    assert "2 networks have the weights [0.5]" in call(other, '--weights', '0.5', code=1)
+    assert 'the sum 1' in call(other, '--weights', '0.5', '0.6', code=1)
 
 
 def test_formatted_predictions_have_the_images_names_and_the_servers_ids(call, run_dir, tmp_path):
