@@ -11,7 +11,7 @@ from mmcv.cnn.utils import revert_sync_batchnorm
 from mmcv.runner import HOOKS
 from torch import nn
 
-from mmseg.checkpoint.weights import load_file, load_segmentor_weights
+from mmseg.checkpoint.weights import load_file, load_segmentor_weights, network_of
 from mmseg.datasets import build_dataset
 from mmseg.datasets.loading.loader import Loader, build_train_loader
 from mmseg.datasets.loading.size_groups import build_test_loader
@@ -103,7 +103,8 @@ def load_initial_weights(model: nn.Module, path: str) -> None:
     """Start from the network in a checkpoint: the weights of the student if ``model`` is a UDA method
     (its teacher begins as a copy)."""
     network = model.get_model() if isinstance(model, UDADecorator) else model
-    load_segmentor_weights(network, load_file(path), source=path,
+    weights = network_of(load_file(path), source=path)
+    load_segmentor_weights(network, getattr(network, 'start_names', dict)(weights), source=path,
                            missing_ok=getattr(network, 'may_start_without', ()))
 
 

@@ -31,6 +31,8 @@ FEATURES = dict(imnet_feature_dist_lambda=0.05, imnet_feature_dist_classes=THING
                 imnet_feature_dist_scale_min_ratio=0.3)
 TRANSLATORS = dict(generator=ADAM, discriminator=ADAM)
 RELIT = dict(tiny(), type='RelitEncoderDecoder', relight=dict(channels=4))
+HRDA = dict(tiny(), type='HRDAEncoderDecoder', hr_crop_size=(16, 16), feature_scale='all', decode_head=dict(
+    tiny()['decode_head'], type='HRDAHead', single_scale_head='FCNHead', output_stride=4, hr_loss_weight=0.1))
 # name → (settings of the method or None for the source alone, its optimisers)
 METHODS = {
     'source': (None, SGD),
@@ -41,6 +43,8 @@ METHODS = {
         mode='separate', block_size=8, alpha=0.2, pseudo_threshold=None)), SGD),
     'MIC of the source': (dict(type='DACS', source_only=True, masked=dict(
         mode='separatesrcaug', block_size=8)), SGD),
+    'HRDA': (dict(type='DACS', model=HRDA, **FEATURES), SGD),
+    'MIC(HRDA)': (dict(type='DACS', model=HRDA, masked=dict(block_size=8)), SGD),
     'MinEnt': (dict(type='MinEnt'), SGD),
     'ADVENT': (dict(type='ADVENT'), TWO),
     'BDL': (dict(type='BDL'), TWO),

@@ -31,7 +31,7 @@ class EncoderDecoder(Method):
 
     Args:
         test_cfg: ``mode`` 'whole' or 'slide' (then with ``crop_size`` and ``stride``, in pixels,
-            height first).
+            height first, and ``batched_slide``, which takes all windows at once).
         pretrained: checkpoint of the backbone, loaded by ``init_weights``.
     """
 
@@ -200,7 +200,8 @@ class EncoderDecoder(Method):
         """Logits (B C H W), at the original image's size with ``rescale``, un-flipped."""
         if self.test_cfg['mode'] == 'slide':
             logits = slide_inference(lambda crop: self.encode_decode(crop, img_meta), img, self.num_classes,
-                                     self.test_cfg['crop_size'], self.test_cfg['stride'])
+                                     self.test_cfg['crop_size'], self.test_cfg['stride'],
+                                     self.test_cfg.get('batched_slide', False))
         else:
             logits = self.encode_decode(img, img_meta)
         if rescale:
@@ -236,7 +237,7 @@ class EncoderDecoder(Method):
 
 def _checked_test_cfg(test_cfg: dict | None) -> dict:
     cfg = {'mode': 'whole', **(test_cfg or {})}
-    check_keys(cfg, ('mode', 'crop_size', 'stride'), 'test_cfg')
+    check_keys(cfg, ('mode', 'crop_size', 'stride', 'batched_slide'), 'test_cfg')
     if cfg['mode'] not in ('whole', 'slide'):
         raise UserError(f"test_cfg: mode '{cfg['mode']}', expected whole or slide")
     if cfg['mode'] == 'slide' and not {'crop_size', 'stride'} <= set(cfg):

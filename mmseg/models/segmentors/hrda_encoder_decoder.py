@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -48,6 +48,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
     """
 
     decode_head: HRDAHead
+    may_start_without = ('decode_head.scale_attention.',)
 
     def __init__(self, *args: Any, scales: Sequence[float] = (1, 0.5),
                  hr_crop_size: Sequence[int] | None = None, hr_slide_inference: bool = True,
@@ -81,6 +82,13 @@ class HRDAEncoderDecoder(EncoderDecoder):
                               f'multiples of {unit}')
         if self.crop_coord_divisible % self.divisor:
             _tell_misaligned_crops(self.crop_coord_divisible, self.divisor)
+
+    @staticmethod
+    def start_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The entries of a single-scale network as those of this one, whose attention they leave as it is."""
+        own = any(name.startswith('decode_head.head.') for name in state)
+        return {name if own else name.replace('decode_head.', 'decode_head.head.', 1): weight
+                for name, weight in state.items()}
 
     # ------------------------------------------------------------------ training
 
