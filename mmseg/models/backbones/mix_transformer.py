@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmseg.checkpoint.weights import load_pretrained
 from mmseg.utils import DataError
+from mmseg.utils.ranges import check_range
 
 from ..builder import BACKBONES
 from .mit_weights import convert_hf_state_dict
@@ -52,14 +53,30 @@ class OverlapPatchEmbed(nn.Module):
         return self.norm(image_to_tokens(x)), x.shape[2], x.shape[3]
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0, groups: int = 1) -> Tensor:
+    """Attention of queries (B h N d) to keys and values (B h M d) → (B h N d).
+
+    Args:
+        dropout: of the attention weights, 0–1.
+        groups: so many groups of queries go in as a batch, if they divide N; the values are the same. Fused
+            kernels cut the backward pass along the keys alone, so few keys leave most of a GPU idle.
+    """
+    if groups == 1 or q.shape[2] % groups:
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+    q = q.unflatten(2, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    k, v = (x.unsqueeze(1).expand(-1, groups, -1, -1, -1).flatten(0, 1) for x in (k, v))
+    out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+    return out.unflatten(0, (-1, groups)).transpose(1, 2).flatten(2, 3)
+
+
 class EfficientAttention(nn.Module):
     """Multi-head self-attention whose keys and values are spatially reduced by ``sr_ratio`` per side
-    (SegFormer, eq. 2)."""
+    (SegFormer, eq. 2). ``query_groups``: see ``attend``."""
 
     def __init__(self, dim: int, num_heads: int, sr_ratio: int, qkv_bias: bool = True,
-                 attn_drop: float = 0.0, proj_drop: float = 0.0):
+                 attn_drop: float = 0.0, proj_drop: float = 0.0, query_groups: int = 1):
         super().__init__()
-        self.num_heads = num_heads
+        self.num_heads, self.query_groups = num_heads, query_groups
         self.q = nn.Linear(dim, dim, bias=qkv_bias)
         self.kv = nn.Linear(dim, dim * 2, bias=qkv_bias)
         self.attn_drop = nn.Dropout(attn_drop)
@@ -81,7 +98,7 @@ class EfficientAttention(nn.Module):
         q = self.q(x).view(batch, tokens, self.num_heads, head_dim).transpose(1, 2)
         k, v = self.kv(context).view(batch, -1, 2, self.num_heads, head_dim).permute(2, 0, 3, 1, 4)
         dropout = self.attn_drop.p if self.attn_drop.training else 0.0
-        out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+        out = attend(q, k, v, dropout, self.query_groups)
         return self.proj_drop(self.proj(out.transpose(1, 2).reshape(batch, tokens, dim)))
 
 
@@ -115,10 +132,10 @@ class Block(nn.Module):
     """Pre-norm transformer block with stochastic depth."""
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float, sr_ratio: int, qkv_bias: bool = True,
-                 drop: float = 0.0, attn_drop: float = 0.0, drop_path: float = 0.0):
+                 drop: float = 0.0, attn_drop: float = 0.0, drop_path: float = 0.0, query_groups: int = 1):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=BLOCK_NORM_EPS)
-        self.attn = EfficientAttention(dim, num_heads, sr_ratio, qkv_bias, attn_drop, drop)
+        self.attn = EfficientAttention(dim, num_heads, sr_ratio, qkv_bias, attn_drop, drop, query_groups)
         self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(dim, eps=BLOCK_NORM_EPS)
         self.mlp = MixFFN(dim, int(dim * mlp_ratio), drop)
@@ -152,6 +169,7 @@ class MixVisionTransformer(nn.Module):
         drop_path_rate: stochastic depth of the last block; it grows linearly from 0 at the first.
         freeze_patch_embed: keep the first patch embedding fixed.
         with_cp: recompute the blocks in the backward pass to save memory.
+        query_groups: of each stage's attention, see ``attend``; for a GPU (docs/performance.md).
         pretrained: checkpoint loaded by ``init_weights`` (its classifier is left out): the authors'
             mit_bN.pth, a SegFormer file or folder of ``transformers``, or 'nvidia/mit-bN' on the hub.
         style: accepted for older configs; only 'pytorch' exists.
@@ -166,8 +184,11 @@ class MixVisionTransformer(nn.Module):
                  drop_path_rate: float = 0.1, depths: Sequence[int] = (3, 4, 6, 3),
                  sr_ratios: Sequence[int] = (8, 4, 2, 1), freeze_patch_embed: bool = False,
                  with_cp: bool = False, pretrained: str | None = None, style: str = 'pytorch',
-                 init_cfg: dict | None = None):
+                 init_cfg: dict | None = None, query_groups: Sequence[int] = (1, 1, 1, 1)):
         super().__init__()
+        for stage in range(4):
+            check_range(query_groups[stage] if stage < len(query_groups) else None,
+                        f'model.backbone.query_groups[{stage}]', 1)
         self.embed_dims, self.depths, self.with_cp = tuple(embed_dims), tuple(depths), with_cp
         self.pretrained = pretrained or (init_cfg or {}).get('checkpoint')
         in_channels = (in_chans, *embed_dims[:-1])
@@ -179,7 +200,7 @@ class MixVisionTransformer(nn.Module):
             first = sum(depths[:i])
             blocks = nn.ModuleList(
                 Block(embed_dims[i], num_heads[i], mlp_ratios[i], sr_ratios[i], qkv_bias, drop_rate,
-                      attn_drop_rate, rate) for rate in rates[first:first + depths[i]])
+                      attn_drop_rate, rate, query_groups[i]) for rate in rates[first:first + depths[i]])
             setattr(self, f'patch_embed{i + 1}', embed)
             setattr(self, f'block{i + 1}', blocks)
             setattr(self, f'norm{i + 1}', nn.LayerNorm(embed_dims[i], eps=BLOCK_NORM_EPS))

@@ -58,9 +58,8 @@ def _quantile(values: Tensor, q: float) -> Tensor:
     """torch.quantile's linear interpolation without its limit of 2²⁴ values."""
     position = q * (values.numel() - 1)
     low = math.floor(position)
-    lower = values.kthvalue(low + 1).values
-    upper = values.kthvalue(min(low + 2, values.numel())).values
-    return torch.lerp(lower, upper, position - low)
+    ordered = values.sort().values  # on a GPU as long as one kthvalue
+    return torch.lerp(ordered[low], ordered[min(low + 1, len(ordered) - 1)], position - low)
 
 
 @LOSSES.register_module()
