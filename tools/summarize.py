@@ -1,10 +1,12 @@
-"""Table of an experiment: the score of each config over its seeds, as mean and standard deviation.
+"""Table of runs: the score of each config over its seeds, as mean and standard deviation.
 
-    python tools/summarize.py --exp 22 [--metric mIoU] [--best] [--format csv] [--out FILE] [--json FILE]
+    python tools/summarize.py --exp 22 [--only ebda,daformer] [--seeds 0,1] [--metric mIoU] [--best]
+    python tools/summarize.py work_dirs/local-basic/RUN … [--format csv] [--out FILE]
 
-The runs are those of run_experiments.py --exp ID with the same --options, on any machine; where their data
-lay and how many processes loaded it do not matter. A score is the last evaluation's. What is not finished
-is named below the table.
+The runs of --exp are those of run_experiments.py --exp ID with the same --options, on any machine; where
+their data lay and how many processes loaded it do not matter. Folders of runs may be of any config: those
+that differ in their seed alone are one row. A score is the last evaluation's. What is not finished is named
+below the table.
 """
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments import generate_experiment_cfgs, list_experiments, resolve
-from mmseg.experiments.runs import FINISHED, as_text, read, state_of
+from mmseg.experiments.differences import differences
+from mmseg.experiments.runs import FINISHED, PLACE_KEYS, as_text, find_kept_config, read, state_of
+from mmseg.experiments.selection import seeds, selected, words
 from mmseg.report.logs import Curves, read_run
 from mmseg.report.record import read_record
 from mmseg.report.results import collect
@@ -30,6 +34,7 @@ from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.files import write_bytes, write_json
 
 NO_RUN = 'not run'
+SHOWN = 3  # settings that differ, in the name of a row
 
 
 class Score(NamedTuple):
@@ -43,14 +48,18 @@ class Score(NamedTuple):
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--exp', type=int, required=True, metavar='ID', help='of run_experiments.py --list')
+    parser.add_argument('runs', nargs='*', type=Path, metavar='RUN', help='folders of runs')
+    parser.add_argument('--exp', type=int, metavar='ID', help='of run_experiments.py --list')
+    parser.add_argument('--only', type=words, metavar='NAME,…', help='only these methods (ebda, daformer, …) '
+                        'or parts of names')
+    parser.add_argument('--seeds', type=seeds, metavar='N,…', help='only these seeds')
     parser.add_argument('--metric', default='mIoU', help='score in the logs (default: mIoU)')
     parser.add_argument('--best', action='store_true', help='the best evaluation of each run, not the last: '
                         'chosen with the labels that it is scored on, so optimistic')
     parser.add_argument('--options', nargs='+', action='extend', metavar='KEY=VALUE',
-                        help='with which the runs were started')
+                        help='with which the runs of --exp were started')
     parser.add_argument('--work-dirs', type=Path, default=Path('work_dirs'), metavar='DIR',
-                        help='default: %(default)s')
+                        help='where those of --exp lie (default: %(default)s)')
     parser.add_argument('--format', choices=['markdown', 'csv'], default='markdown')
     parser.add_argument('--out', metavar='FILE', help='a new file for the table (default: it is printed)')
     parser.add_argument('--json', type=Path, metavar='FILE',
@@ -59,6 +68,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--scores', type=Path, metavar='DIR',
                         help='folders in which tools/test.py left further scores of these runs, for --json')
     args = parser.parse_args(argv)
+    if bool(args.runs) == (args.exp is not None):
+        parser.error('give folders of runs, or --exp ID')
+    if args.json and args.runs:
+        parser.error('--json is for --exp')
     if args.out and Path(args.out).exists():
         raise UserError(f"--out '{args.out}' exists: name another file")
     return args
@@ -86,19 +99,78 @@ def folders_of(cfg: dict, exp: int, work_dirs: Path) -> list[Path]:
     return sorted(found, key=lambda folder: folder.name, reverse=True)
 
 
-def score_of(cfg: dict, folders: Sequence[Path], metric: str, best: bool) -> Score:
+def configs_of_table(args: argparse.Namespace) -> list[dict]:
+    options = parse_options(args.options)
+    cfgs = [load_config(Config(resolve(cfg)), options)._cfg_dict.to_dict()
+            for cfg in generate_experiment_cfgs(args.exp)]
+    return [cfgs[place] for place in selected(cfgs, args.only, args.seeds)]
+
+
+def scores_of_table(cfgs: Sequence[dict], args: argparse.Namespace) -> list[Score]:
+    """
+    Raises:
+        UserError: not one run of the table is there.
+    """
+    scores = [score_of(cfg, folders_of(cfg, args.exp, args.work_dirs), row_of(cfg), args) for cfg in cfgs]
+    if all(score.note == NO_RUN for score in scores):
+        raise UserError(f"'{args.work_dirs}' has no run of experiment {args.exp} with these options: "
+                        f'run_experiments.py --exp {args.exp}')
+    return scores
+
+
+def scores_of_runs(args: argparse.Namespace) -> list[Score]:
+    """Each folder counts; rows of one name and other settings are told apart by what differs."""
+    folders = list({folder.resolve(): folder for folder in args.runs}.values())
+    cfgs = [kept_config(folder) for folder in folders]
+    first: dict[str, dict] = {}
+    scores = []
+    for place in selected(cfgs, args.only, args.seeds):
+        row, settings = row_of(cfgs[place]), _without_names(cfgs[place])
+        other = [line.split(' (was ')[0].lstrip('~+- ')
+                 for line in differences(first.setdefault(row, settings), settings)]
+        label = ', '.join([row, *other[:SHOWN], *(['…'] if len(other) > SHOWN else [])])
+        scores.append(score_of(cfgs[place], [folders[place]], label, args))
+    return scores
+
+
+def kept_config(folder: Path) -> dict:
+    """
+    Raises:
+        UserError: no folder of a run.
+    """
+    try:
+        cfg = read(find_kept_config(folder))
+    except UserError as error:
+        raise UserError(str(error).removeprefix('--resume: ')) from None
+    if 'max_iters' not in (cfg.get('runner') or {}):
+        raise UserError(f"the config in '{folder}' has no runner.max_iters, so it is of no training")
+    return {'name': folder.resolve().name, 'seed': None, **cfg}
+
+
+def row_of(cfg: dict) -> str:
+    """The name of a config without its seed."""
+    return re.sub(r'_s\d+$', '', cfg['name'])
+
+
+def _without_names(cfg: dict) -> dict:
+    """What of a config makes a row: neither seed and names, nor places."""
+    return {key: value for key, value in _without_places(cfg).items()
+            if key not in ('seed', 'exp', *PLACE_KEYS) and not key.startswith('name')}
+
+
+def score_of(cfg: dict, folders: Sequence[Path], row: str, args: argparse.Namespace) -> Score:
     """Of the newest finished run among ``folders``."""
-    row = re.sub(r'_s\d+$', '', cfg['name'])
     states = {folder: state_of(folder, cfg) for folder in folders}
     done = [folder for folder, state in states.items() if state == FINISHED]
     if not done:
         unfinished = ', '.join(f'{state}: {folder}' for folder, state in states.items())
         return Score(row, cfg['name'], None, unfinished or NO_RUN)
-    curve = _curve(read_run(str(done[0])), metric, done[0])
+    curve = _curve(read_run(str(done[0])), args.metric, done[0])
     last = max(curve) if curve else 0
-    if not curve or (last < cfg['runner']['max_iters'] and not best):
-        return Score(row, cfg['name'], None, f'{metric} was not evaluated after the last step: {done[0]}')
-    return Score(row, cfg['name'], max(curve.values()) if best else curve[last])
+    if not curve or (last < cfg['runner']['max_iters'] and not args.best):
+        return Score(row, cfg['name'], None,
+                     f'{args.metric} was not evaluated after the last step: {done[0]}')
+    return Score(row, cfg['name'], max(curve.values()) if args.best else curve[last])
 
 
 def _curve(curves: Curves, metric: str, folder: Path) -> dict[int, float]:
@@ -146,15 +218,9 @@ def collected(cfgs: Sequence[dict], args: argparse.Namespace) -> dict[str, Any]:
 @one_line_errors
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    options = parse_options(args.options)
-    cfgs = [load_config(Config(resolve(cfg)), options)._cfg_dict.to_dict()
-            for cfg in generate_experiment_cfgs(args.exp)]
-    scores = [score_of(cfg, folders_of(cfg, args.exp, args.work_dirs), args.metric, args.best)
-              for cfg in cfgs]
+    cfgs = [] if args.runs else configs_of_table(args)
+    scores = scores_of_runs(args) if args.runs else scores_of_table(cfgs, args)
     missing = [score for score in scores if score.value is None]
-    if all(score.note == NO_RUN for score in scores):
-        raise UserError(f"'{args.work_dirs}' has no run of experiment {args.exp} with these options: "
-                        f'run_experiments.py --exp {args.exp}')
     if args.json:
         write_json(args.json, collected(cfgs, args))
     table = (as_csv if args.format == 'csv' else as_markdown)(args.metric, rows_of(scores))

@@ -54,11 +54,11 @@ def seeds(text: str) -> list[int]:
 
 def selected(cfgs: Sequence[Mapping[str, Any]], only: Sequence[str] | None,
              of_seeds: Sequence[int] | None) -> list[int]:
-    """The places in ``cfgs``, resolved configs, of the runs that are asked for.
+    """The places in ``cfgs``, resolved configs, of the runs that are asked for; of a table, or of folders.
 
     Args:
         only: methods as :func:`method_of` names them, or parts of names between underscores, as 'segformer',
-            'mitb5' or 'eb02x01'; a word that is a method of the table means the method. None means all.
+            'mitb5' or 'eb02x01'; a word that is a method of one of them means the method. None means all.
         of_seeds: None means all.
 
     Raises:
@@ -74,15 +74,15 @@ def selected(cfgs: Sequence[Mapping[str, Any]], only: Sequence[str] | None,
     for word in only or ():
         if not any(matches(number, word) for number in range(len(cfgs))):
             hint = did_you_mean(word, set(filter(None, methods)))
-            raise UserError(f"--only: no run of the table is '{word}': {hint}, or a part of a name")
-    there = sorted({cfg['seed'] for cfg in cfgs})
+            raise UserError(f"--only: no run is '{word}': {hint}, or a part of a name")
+    there = sorted({cfg['seed'] for cfg in cfgs}, key=str)
     for seed in of_seeds or ():
         if seed not in there:
-            raise UserError(f'--seeds: no run of the table has seed {seed}, there are '
+            raise UserError(f'--seeds: no run has seed {seed}, there are '
                             f'{", ".join(map(str, there))}')
     places = [number for number, cfg in enumerate(cfgs)
               if (of_seeds is None or cfg['seed'] in of_seeds)
               and (only is None or any(matches(number, word) for word in only))]
     if not places:
-        raise UserError('--only and --seeds: no run of the table has both')
+        raise UserError('--only and --seeds: no run has both')
     return places

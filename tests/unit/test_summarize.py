@@ -77,6 +77,36 @@ def test_a_run_without_its_last_evaluation_is_missing(summary, tmp_path):
     assert 'missing: toy_a_s0 (mIoU was not evaluated after the last step' in summary()[2]
 
 
+def of_runs(capsys, *argv) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as end:
+        summarize.main(list(map(str, argv)))
+    return end.value.code, *capsys.readouterr()
+
+
+def test_any_folders_of_runs(tmp_path, capsys):
+    folders = [leave_run(tmp_path, config(seed), {STEPS: score}, group='anywhere')
+               for seed, score in ((0, 0.5), (1, 0.6))]
+    other = leave_run(tmp_path, {**config(0), 'lr': 0.1}, {STEPS: 0.3}, group='elsewhere')
+    begun = leave_run(tmp_path, config(2), {10: 0.2}, group='anywhere', done=False)
+    code, out, err = of_runs(capsys, *folders, other, begun, folders[0])
+    assert code == 0 and out.splitlines()[2:] == [
+        f'| toy_a | 55.00 ± {statistics.stdev([50, 60]):.2f} | 2 |', '| toy_a, lr = 0.1 | 30.00 | 1 |']
+    assert err == f'missing: toy_a_s2 (partial: {begun})\n'
+    assert of_runs(capsys, *folders, '--seeds', '1')[1].splitlines()[2:] == ['| toy_a | 60.00 | 1 |']
+
+
+def test_mistakes_in_folders(tmp_path, capsys):
+    (tmp_path / 'empty').mkdir()
+    write_json(tmp_path / 'data' / 'data.json', {'model': {}})
+    wanted = 'give folders of runs, or --exp ID'
+    for argv, told in (([tmp_path / 'none'], 'there is no folder'), ([], wanted),
+                       ([tmp_path / 'empty'], 'has 0 config files'), ([tmp_path, '--exp', '5'], wanted),
+                       ([tmp_path / 'data'], 'has no runner.max_iters'),
+                       ([tmp_path, '--json', 'x.json'], '--json is for --exp')):
+        code, _, err = of_runs(capsys, *argv)
+        assert code and told in err and len(err.splitlines()) == 1 and '--resume' not in err
+
+
 def test_mistakes(summary, tmp_path):
     assert "has no run of experiment 5" in summary()[2]
     leave_run(tmp_path, config(0), {STEPS: 0.1})
