@@ -182,7 +182,8 @@ def camvid_pseudo_labels() -> list[Experiment]:
     """DAFormer and EBDA of 901 with their pseudo-labels counted; and a target h that follows quickly."""
     follows = dict(entropy_balance=dict(target=dict(type='RunningQuantile', quantile=0.6, momentum=0.99)))
     counted = dict(count_pseudo_labels=True)
-    balances = [{}, BALANCE, dict(follows, tag='m099')]
+    of_source = dict(entropy_balance=dict(target=dict(type='SourceMedian')))
+    balances = [{}, BALANCE, dict(follows, tag='m099'), of_source]
     return _grid([CAMVID], _seeds(), [dict(CAMVID_DAFORMER, **balance, **counted) for balance in balances])
 
 

@@ -122,8 +122,9 @@ class Experiment:
     def _balance_name(self) -> str:
         balance = self.uda_settings['uda']['entropy_balance'] | self.entropy_balance
         target = balance['target']
-        h = f'q{target["quantile"]}' if isinstance(target, dict) else target
-        return f'eb{h}x{balance["loss_weight"]}'
+        if isinstance(target, dict):
+            target = f'q{target["quantile"]}' if 'quantile' in target else 'src'
+        return f'eb{target}x{balance["loss_weight"]}'
 
     @property
     def optimizer_file(self) -> str:

@@ -35,6 +35,8 @@ def label_of(config: Mapping[str, Any]) -> str:
 
 
 def _target(target: Any) -> str:
+    if isinstance(target, Mapping) and target.get('type') == 'SourceMedian':
+        return 'h = median of right source pixels'
     if isinstance(target, Mapping):
         return f'running quantile (q = {target.get("quantile", 0.6)}, m = {target.get("momentum", 0.9999)})'
     return f'h = {target}'

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from mmseg.core.seg import OHEMPixelSampler
 from mmseg.models.builder import build_head, build_loss
 from mmseg.models.losses import CrossEntropyLoss, EntropyBalanceLoss, RunningQuantile, accuracy, pixel_entropy
+from mmseg.models.losses.entropy_balance_loss import observe_source
 from mmseg.models.losses.supervision import supervise_head
 from mmseg.models.output import HeadOutput
 from mmseg.utils import UserError
@@ -163,6 +164,23 @@ def test_running_quantile(q):
         current = float(torch.quantile(entropy, q))
         expected = current if expected is None else m * expected + (1 - m) * current
         assert float(target(entropy)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_source_median_is_of_the_pixels_that_are_right():
+    logits = torch.tensor([[4.0, 0, 0], [2, 0, 0], [1, 0, 0], [0, 3, 0], [0, 0, 0.5]]).T.reshape(1, 3, 1, 5)
+    label = torch.tensor([0, 0, 255, 1, 0]).view(1, 1, 1, 5)  # the third is ignored, the last is wrong
+    entropy = pixel_entropy(logits).flatten()
+    loss = EntropyBalanceLoss(target=dict(type='SourceMedian', momentum=0.75))
+    assert float(loss(logits)) == 0, 'before anything was seen'
+    observe_source([loss, CrossEntropyLoss()], logits, torch.full_like(label, 255))
+    assert float(loss(logits)) == 0, 'nothing right was seen'
+    observe_source([loss], logits, label)
+    first = float(sorted([entropy[0], entropy[1], entropy[3]])[1])
+    assert float(loss.target.value) == pytest.approx(first)
+    observe_source([loss], logits[..., :1], label[..., :1])
+    expected = 0.75 * first + 0.25 * float(entropy[0])
+    assert float(loss.target.value) == pytest.approx(expected)
+    assert float(loss(logits)) == pytest.approx(float((entropy - expected).square().mean()), rel=1e-5)
 
 
 def test_no_gradient_through_the_running_target(logits):

@@ -75,10 +75,10 @@ def on_device(known_classes: bool, **uda) -> tuple[torch.nn.Module, dict]:
 
 
 @pytest.mark.parametrize('parts', [1, 2])
-@pytest.mark.parametrize('uda', [{}, dict(mix_losses=[dict(
-    type='EntropyBalanceLoss', target=dict(type='RunningQuantile'), loss_name='running')])])
-def test_a_step_does_not_wait(no_made_on_device, uda, parts):
-    model, data = on_device(True, **uda)
+@pytest.mark.parametrize('target', [None, 'RunningQuantile', 'SourceMedian'])
+def test_a_step_does_not_wait(no_made_on_device, target, parts):
+    loss = dict(type='EntropyBalanceLoss', target=dict(type=target), loss_name='running')
+    model, data = on_device(True, mix_losses=[loss] if target else [])
     optimizer = torch.optim.AdamW(model.model.parameters(), lr=1e-3)
     step = OptimizerStep(optimizer, dict(max_norm=1.0), cumulative_iters=parts)
     seed_all(seed_of_all_augmentations())

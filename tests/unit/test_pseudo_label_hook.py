@@ -110,7 +110,7 @@ def test_quantiles_are_numpys():
     found = entropy_quantiles(SegOutput([], {'decode': HeadOutput(logits, None)}))
     expected = np.quantile(pixel_entropy(logits).numpy(), [0.05, 0.25, 0.5, 0.75, 0.95],
                            method='closest_observation')
-    assert [*found] == ['H.q05', 'H.q25', 'H.q50', 'H.q75', 'H.q95']
+    assert [*found] == [f'mix.H.q{q}' for q in ('05', '25', '50', '75', '95')]
     np.testing.assert_allclose([float(v) for v in found.values()], expected, atol=0.05)
 
 

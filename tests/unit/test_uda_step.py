@@ -100,8 +100,9 @@ def test_several_losses_of_the_mixture():
     assert all(isinstance(module, EntropyBalanceLoss) for module in model.mix_losses)
 
 
-def test_running_target_is_part_of_the_training_state():
-    running = {**BALANCE, 'target': dict(type='RunningQuantile', quantile=0.6)}
+@pytest.mark.parametrize('target', [dict(type='RunningQuantile', quantile=0.6), dict(type='SourceMedian')])
+def test_running_target_is_part_of_the_training_state(target):
+    running = {**BALANCE, 'target': target}
     model, _ = train(1, entropy_balance=running)
     state = model.training_state()
     resumed = uda_model(entropy_balance=running)

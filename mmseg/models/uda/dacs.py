@@ -13,6 +13,7 @@ from mmseg.core.method import Pass, Terms
 from mmseg.utils import UserError
 
 from ..builder import UDA, build_loss
+from ..losses.entropy_balance_loss import observe_source
 from ..losses.feature_distance_loss import FeatureDistanceLoss
 from ..losses.supervision import regularise, supervise
 from ..output import SegOutput
@@ -127,6 +128,7 @@ class DACS(TeacherStudent):
 
     def _source_terms(self, output: SegOutput, batch: Mapping[str, Any]) -> Terms:
         label = batch['gt_semantic_seg']
+        observe_source(self.mix_losses, output.logits, label)
         distance = regularise(self.source_losses, output, label=label, imagenet=self.imagenet_feature)  # 4
         return supervise(output, label) + distance.prefixed('src')                                   # 3
 
@@ -144,6 +146,5 @@ class DACS(TeacherStudent):
         terms = supervise(output, mixed.label, mixed.weight) + regularise(self.mix_losses, output)   # 8, 9
         if self.local_iter % self.debug_img_interval == 0:
             terms.visuals = visuals_of(self.local_iter, batch, mixed, pseudo, output.logits)
-        if self.logged_now:
-            terms += Terms(metrics=entropy_quantiles(output))
-        return Terms(metrics={'l.pseudo_weight': pseudo.quality}) + terms.prefixed('mix')
+        quantiles = entropy_quantiles(output) if self.logged_now else {}
+        return Terms(metrics={'l.pseudo_weight': pseudo.quality, **quantiles}) + terms.prefixed('mix')

@@ -91,7 +91,7 @@ def entropy_quantiles(output: SegOutput) -> dict[str, Tensor]:
     """Quantiles of the pixels' entropies, in nats, by their names in the log: 0-dim tensors. A level lies at
     the pixel of that rank."""
     entropy = pixel_entropy(output.logits.detach(), output.log_prob.detach()).flatten().sort().values
-    return {f'H.q{percent:02d}': entropy[round(percent / 100 * (entropy.numel() - 1))]
+    return {f'mix.H.q{percent:02d}': entropy[round(percent / 100 * (entropy.numel() - 1))]
             for percent in ENTROPY_PERCENTS}
 
 
