@@ -23,6 +23,11 @@ test: lint ## all tests (TESTS=tests/unit for a part of them)
 test-pythons: setup ## a few tests on further Pythons, where they are found (PYTHONS="3.13 3.14")
 	"$(PYTHON_IN_VENV)" .ci/test_python.py $(PYTHONS)
 
+wheel: setup ## dist/: wheels of the package, with configs and programs, and of mmcv-full
+	rm -rf build/lib dist
+	"$(PYTHON_IN_VENV)" -m pip wheel --quiet --no-deps --wheel-dir dist .
+	cp $(VENV)/wheels/mmcv_full-*.whl dist
+
 fuzz: setup ## random label files, statistics and configs for ten minutes (FUZZ_MINUTES=10)
 	OMP_NUM_THREADS=1 FUZZ_MINUTES=$(FUZZ_MINUTES) "$(PYTHON_IN_VENV)" -m pytest -r fE -o log_cli=true tests/e2e/test_fuzz.py
 
@@ -40,4 +45,4 @@ clean-cache: ## remove caches and build results
 clean-venv: ## remove the environments
 	rm -rf "$(VENV)" .venv-3.*
 
-.PHONY: help setup demo test test-pythons fuzz lint clean-demo clean-cache clean-venv
+.PHONY: help setup demo test test-pythons wheel fuzz lint clean-demo clean-cache clean-venv

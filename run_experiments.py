@@ -55,6 +55,7 @@ from mmseg.experiments.slurm import submit
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.errors import positive, refused_file
+from mmseg.utils.project import shipped
 
 # top-level keys that a config may have beside those of its base files
 OPTIONAL_KEYS = ('amp', 'compile', 'custom_hooks', 'deterministic', 'fp16', 'load_from',
@@ -125,7 +126,7 @@ def selected_configs(args: argparse.Namespace) -> list[tuple[dict, dict]]:
         resolved = [resolve(cfg) for cfg in cfgs]
         return [(resolved[place], resolve({'_base_': cfgs[place]['_base_']}))
                 for place in selected(resolved, args.only, args.seeds)]
-    path = Path(args.config) if args.config else find_kept_config(args.resume)
+    path = Path(shipped(args.config)) if args.config else find_kept_config(args.resume)
     cfg = read(path)
     cfg.setdefault('name', path.stem)
     return [(cfg, base_of(path))]

@@ -37,8 +37,8 @@ from mmseg.utils.distributed import LAUNCHERS, run_on_main_process, world
 from mmseg.utils.files import write_bytes, write_json
 from mmseg.utils.memory import keep_freed_memory
 from mmseg.utils.peers import joined
+from mmseg.utils.project import IN_CHECKOUT, PROJECT
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 NEEDED_KEYS = ('model', 'data', 'optimizer', 'lr_config', 'runner')
 
 
@@ -127,7 +127,9 @@ def check_classes(dataset: Dataset, num_classes: int) -> None:
 
 def git_revision() -> str:
     """Commit of the code, '+' if files differ from it; 'unknown' outside a repository."""
-    git = ['git', '-C', str(REPOSITORY)]
+    git = ['git', '-C', str(PROJECT)]
+    if not IN_CHECKOUT:  # it may be installed below somebody else's repository
+        return 'unknown'
     try:
         commit, changed = (
             subprocess.run([*git, *command], capture_output=True, text=True, check=True).stdout

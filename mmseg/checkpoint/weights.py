@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from mmseg.utils.errors import CheckpointError
+from mmseg.utils.project import shipped
 
 from .deeplabv2 import own_segmentor_names
 from .files import verify_file, write_whole
@@ -31,6 +32,7 @@ def load_file(path: str, map_location: str = 'cpu') -> dict[str, Any]:
     Raises:
         CheckpointError: the file is missing, truncated, or holds anything but data.
     """
+    path = shipped(path)
     if not os.path.isfile(path):
         raise CheckpointError(f"checkpoint '{path}' does not exist")
     if str(path).endswith('.safetensors'):

@@ -13,16 +13,16 @@ from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, fields
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from mmseg.utils.config import Config
 from mmseg.utils.errors import UserError, did_you_mean
+from mmseg.utils.project import PROJECT
 from mmseg.utils.registry import check_keys
 
 from .parts import ARCHITECTURES, BACKBONES, DOMAINS, METHODS, OPTIMIZERS, SCHEDULES, Domains, Method
 
-CONFIG_DIR = Path(__file__).resolve().parents[2] / 'configs'
+CONFIG_DIR = PROJECT / 'configs'
 N_GPUS = 1
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmseg.utils.errors import EXIT_CODE, UserError
+from mmseg.utils.project import PROJECT
 
 from .runs import CONSOLE, Run
 
@@ -175,7 +176,7 @@ def _speak_to(path: Path) -> None:
 def training_command(config: Path, devices: int) -> list[str]:
     """The command line that trains the run of a kept config in the folder where that lies, from its latest
     checkpoint on if there is one; with torchrun for several devices."""
-    program = str(Path(__file__).resolve().parents[2] / 'tools' / 'train.py')
+    program = str(PROJECT / 'tools' / 'train.py')
     command = [program, str(config), '--resume', 'auto', '--work-dir', str(config.parent)]
     if devices == 1:
         return [sys.executable, *command]

@@ -9,11 +9,11 @@ from typing import Any
 
 from mmseg.utils.errors import UserError
 from mmseg.utils.files import write_bytes
+from mmseg.utils.project import PROJECT
 
 from .launch import SECONDS_TO_SAVE, start, training_command
 from .runs import SLURM_JOB, Run, write_config
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 DAY = 24 * 60  # minutes
 # A training of days in a queue of hours is requeued many times; submitit's own limit is 3.
 MOST_TIMEOUTS = 1000
@@ -80,7 +80,7 @@ def submit(runs: Sequence[Run], settings: Mapping[str, Any], folder: Path) -> li
         return []
     executor = _executor(runs, settings, folder)
     # where the package is not installed, the jobs find that of this checkout
-    paths = [str(REPOSITORY), os.environ.get('PYTHONPATH')]
+    paths = [str(PROJECT), os.environ.get('PYTHONPATH')]
     os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, paths))
     import submitit
     try:

@@ -17,6 +17,7 @@ from mmcv.fileio.io import file_handlers
 from .config_check import READ, check_config
 from .errors import ConfigError
 from .legacy import update_legacy_cfg
+from .project import shipped
 
 # Programs take Config from here: importing mmcv before mmseg would let its announcements out.
 __all__ = ['Config', 'load_config', 'parse_options']
@@ -43,7 +44,8 @@ def load_config(path: str | os.PathLike | Config, options: Mapping[str, Any] | N
     and ``custom_imports`` are run, see ``config_trust``.
 
     Args:
-        path: of the file; a Config that is read already is taken as it is.
+        path: of the file, ``configs/…`` of the project from any folder; a Config that is read already is
+            taken as it is.
         options: dotted key -> value, e.g. ``{'data.workers_per_gpu': 0}``, put over it.
 
     Raises:
@@ -109,10 +111,11 @@ def _make_room(node: Any, parts: list[str], value: Any) -> None:
 
 
 def _read(path: str | os.PathLike) -> Config:
+    path = shipped(path)
     if not os.path.isfile(path):
         raise ConfigError(f"the config '{path}' does not exist")
     try:
-        return Config.fromfile(str(path))
+        return Config.fromfile(path)
     # a config is code of the user's: whatever it raises is the user's to mend
     except Exception as error:
         _release(error)

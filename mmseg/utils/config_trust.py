@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from .logger import get_root_logger
+from .project import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 READERS = {'.json': json.loads, '.yaml': yaml.safe_load, '.yml': yaml.safe_load}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ['mmseg', 'tools', 'demo', 'benchmarks', 'experiments.py', 'run_experiments.py',
+SOURCES = ['mmseg', 'ebda', 'tools', 'demo', 'benchmarks', 'experiments.py', 'run_experiments.py',
            'setup.py']
 MAX_FUNCTION = 50
 MAX_FILE = 400

@@ -1,6 +1,7 @@
 """The set-up's way of refusing; that it installs is shown by every run of the tests in a fresh clone."""
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mmseg import commands
+from ebda import commands
+from mmseg.utils.project import shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 SETUP = ROOT / '.ci/setup.sh'
@@ -105,21 +107,44 @@ def test_supported_versions_are_those_of_the_package():
     assert named in (ROOT / 'README.md').read_text()
 
 
-@pytest.mark.parametrize('command', ['train', 'test', 'experiments', 'demo'])
-def test_console_commands_run_the_programs_of_their_checkout(tmp_path, command):
+PROGRAMS = dict(train='train.py', test='test.py', experiments='run_experiments.py', demo='image_demo.py',
+                report='report.py')
+
+
+@pytest.mark.parametrize('command', PROGRAMS)
+def test_console_commands_run_the_programs_of_the_project(monkeypatch, capsys, command):
     project = (ROOT / 'pyproject.toml').read_text()
     [[module, function]] = re.findall(rf'^ebda-{command} = "([\w.]+):(\w+)"$', project, re.MULTILINE)
-    code = f'import {module} as m; m.{function}()'
-    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    done = subprocess.run([sys.executable, '-c', code, '--help'], cwd=tmp_path, env=env, capture_output=True,
-                          text=True, timeout=120)
-    program = dict(train='train.py', test='test.py', experiments='run_experiments.py', demo='image_demo.py')
-    assert done.returncode == 0 and f'usage: {program[command]}' in done.stdout, done.stderr
-
-
-def test_a_command_without_its_checkout_says_so(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(commands, 'CHECKOUT', tmp_path)
+    monkeypatch.setattr(sys, 'path', [*sys.path])
+    monkeypatch.setattr(sys, 'argv', [f'ebda-{command}', '--help'])
     with pytest.raises(SystemExit) as end:
-        commands.train()
-    err = capsys.readouterr().err
-    assert end.value.code == 1 and err.startswith('error: ') and 'pip install -e .' in err
+        getattr(importlib.import_module(module), function)()
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith(f'usage: {PROGRAMS[command]}')
+
+
+def test_any_program_of_tools_has_a_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'path', [*sys.path])
+    monkeypatch.setattr(sys, 'argv', ['ebda'])
+    commands.any_program()
+    listed = capsys.readouterr().out.split()
+    assert 'tools/convert_datasets/cityscapes.py' in listed and 'tools/print_config.py' in listed
+
+    monkeypatch.setattr(sys, 'argv', ['ebda', 'tools/print_config.py', '--help'])
+    with pytest.raises(SystemExit) as end:
+        commands.any_program()
+    assert end.value.code == 0 and 'usage: print_config.py' in capsys.readouterr().out
+
+    monkeypatch.setattr(sys, 'argv', ['ebda', 'tools/no_such.py'])
+    with pytest.raises(SystemExit, match="^error: there is no program 'tools/no_such.py'"):
+        commands.any_program()
+
+
+def test_what_the_project_ships_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = 'configs/toy/streets_source_mitb0_s0.py'
+    assert shipped(config) == str(ROOT / config)
+    assert shipped('configs/no_such.py') == 'configs/no_such.py'
+    (tmp_path / config).parent.mkdir(parents=True)
+    (tmp_path / config).touch()
+    assert shipped(config) == config  # the user's own goes first
