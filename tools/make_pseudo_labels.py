@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg.apis.guided_labels import Guide, pair_up
 from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of, test_pipeline
 from mmseg.apis.pseudo_labels import make_pseudo_labels
 from mmseg.apis.recorded_folder import OF_TRAINING, digest, file_digest, images_digest, refuse_own_folder
@@ -40,7 +41,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--rule', choices=RULES, required=True,
                         help='which pixels stay; bdl: above the median of their class or 0.9; fda: above '
                              'its 66 percent quantile or 0.9; proda: above 0.95, of the average with the '
-                             'mirrored image; threshold: from --threshold on')
+                             'mirrored image; threshold: from --threshold on; mgcda: all, corrected by the '
+                             'predictions of --references')
     parser.add_argument('--out', metavar='DIR', required=True, help='where to')
     parser.add_argument('--threshold', type=float, metavar='P', help='of --rule threshold and proda, 0 to 1')
     parser.add_argument('--weights', type=float, nargs='+', metavar='W',
@@ -52,6 +54,16 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
                              'softmax, as BDL and FDA do for pseudo-labels')
     parser.add_argument('--teacher', action='store_true',
                         help="take the teachers of UDA checkpoints in the students' place")
+    parser.add_argument('--references', metavar='CONFIG',
+                        help='of --rule mgcda: the config whose training has the pictures of the same places '
+                             'in good light as its target')
+    parser.add_argument('--pairs', metavar='FILE',
+                        help='lines IMAGE<tab>REFERENCE, names below the folders of images (default: the '
+                             'n-th image goes with the n-th reference)')
+    parser.add_argument('--geometry', metavar='DIR',
+                        help="depth and matched points, DIR/NAME.npz for the image NAME: with 'depth' of the "
+                             "reference (H, W), metres, and 'points' (N, 4), x and y in the reference and in "
+                             'the image')
     parser.add_argument('--options', '--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE',
                         dest='options',
                         help='change the config, e.g. data.train.target.data_root=/data/acdc')
@@ -61,13 +73,17 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def target_configs(cfg: Config, flip: bool) -> list[dict]:
+def target_configs(cfg: Config, flip: bool, others: Config | None = None) -> list[dict]:
     """The data sets of the training's target in test mode.
+
+    Args:
+        others: the config of another training, whose target is meant; its images are prepared as ``cfg``
+            says.
 
     Raises:
         UserError: the config trains on nothing, or its test pipeline cannot mirror.
     """
-    train = (cfg.get('data') or {}).get('train')
+    train = ((others or cfg).get('data') or {}).get('train')
     if not train:
         raise UserError('the config has no data.train, whose target is to be labelled')
     pipeline = [dict(transform) for transform in test_pipeline(cfg)]
@@ -96,6 +112,25 @@ def build_targets(configs: Sequence[dict], cfg: Config, out: str) -> list[Custom
     return datasets
 
 
+def build_guide(args: argparse.Namespace, cfg: Config, datasets: Sequence[CustomDataset]) -> Guide | None:
+    """What corrects predictions, of --rule mgcda.
+
+    Raises:
+        UserError: its arguments with another rule, or none; references that do not fit.
+    """
+    given = [f'--{name}' for name in ('references', 'pairs', 'geometry') if getattr(args, name) is not None]
+    if args.rule != 'mgcda':
+        if given:
+            raise UserError(f'{given[0]} goes with --rule mgcda alone')
+        return None
+    if args.references is None:
+        raise UserError('--rule mgcda needs --references CONFIG, whose training has the pictures in good '
+                        'light as its target')
+    warn_of_code(args.references, args.trust)
+    references = build_targets(target_configs(cfg, args.flip, load_config(args.references)), cfg, args.out)
+    return Guide(references, pair_up(datasets, references, args.pairs), args.geometry)
+
+
 def settings_of(args: argparse.Namespace, cfg: Config, datasets: Sequence[CustomDataset]) -> dict[str, Any]:
     """What the labels depend on."""
     return dict(rule=args.rule, threshold=args.threshold, weights=args.weights, flip=args.flip,
@@ -120,14 +155,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     warn_of_code(args.config, args.trust)
     cfg = load_config(args.config, parse_options(args.options))
     datasets = build_targets(target_configs(cfg, args.flip), cfg, args.out)
+    guide = build_guide(args, cfg, datasets)
     device = choose_device(args.device)
     models = [init_segmentor(cfg, path, device, TEACHER_PREFIX if args.teacher else 'auto')
               for path in args.checkpoint]
     count, settings = sum(map(len, datasets)), settings_of(args, cfg, datasets)
+    if guide is not None:
+        settings.update(guide.settings(args.pairs))
     networks = AveragedSegmentor(models, args.weights, softmax_first=args.upsample == 'softmax')
     with translate_worker_errors():
         record = make_pseudo_labels(networks, datasets, device, args.out, rule, settings,
-                                    cfg.data.get('workers_per_gpu', 2))
+                                    cfg.data.get('workers_per_gpu', 2), guide)
     print_thresholds(record)
     print(f'{count} images labelled in {args.out}')
     print(f'train with them: --options data.train.target.pseudo_labels={args.out}')

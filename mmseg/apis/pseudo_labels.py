@@ -4,6 +4,7 @@ from __future__ import annotations
 import os.path as osp
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import cv2
@@ -28,6 +29,7 @@ from mmseg.models.segmentors import AveragedSegmentor
 from mmseg.utils import DataError
 from mmseg.utils.files import write_image
 
+from .guided_labels import Guide
 from .recorded_folder import RecordedFolder
 
 
@@ -101,7 +103,7 @@ class PseudoLabels(RecordedFolder):
 
 def make_pseudo_labels(networks: AveragedSegmentor, datasets: Sequence[CustomDataset], device: torch.device,
                        folder: str, rule: QuantileRule | FixedRule, settings: Mapping[str, Any],
-                       workers: int = 0) -> dict[str, Any]:
+                       workers: int = 0, guide: Guide | None = None) -> dict[str, Any]:
     """Write the pseudo-labels of data sets, or go on where an earlier call was cut off.
 
     Args:
@@ -110,6 +112,7 @@ def make_pseudo_labels(networks: AveragedSegmentor, datasets: Sequence[CustomDat
         folder: see ``PseudoLabels``.
         settings: what the labels depend on, to be written as JSON.
         workers: processes that read images.
+        guide: what corrects the predictions; None for nothing.
 
     Returns:
         what is noted in the folder: thresholds and number of predicted pixels of each class.
@@ -128,25 +131,29 @@ def make_pseudo_labels(networks: AveragedSegmentor, datasets: Sequence[CustomDat
             return labels.record
         labels.save()
         if labels.record['least_levels'] is None:
-            for dataset, part in zip(datasets, names):
-                _predict_missing(networks, dataset, part, labels, device, workers)
+            predict = partial(_predictions, networks, device=device, workers=workers)
+            for number, (dataset, part) in enumerate(zip(datasets, names)):
+                todo = [k for k, name in enumerate(part) if osp.normpath(name) in labels.missing]
+                found = predict(dataset, todo)
+                if guide is not None:
+                    found = guide.refined(number, dataset, todo, found, predict)
+                bar = tqdm(found, total=len(todo), desc='predictions', unit='img', dynamic_ncols=True)
+                for k, prob in zip(todo, bar):
+                    labels.write(osp.normpath(part[k]), prob)
             labels.find_thresholds(rule)
         labels.apply_thresholds()
         return labels.record
 
 
-def _predict_missing(networks: AveragedSegmentor, dataset: CustomDataset, names: Sequence[str],
-                     labels: PseudoLabels, device: torch.device, workers: int) -> None:
-    missing = labels.missing
-    todo = [k for k, name in enumerate(names) if osp.normpath(name) in missing]
+def _predictions(networks: AveragedSegmentor, dataset: CustomDataset, todo: Sequence[int],
+                 device: torch.device, workers: int) -> Iterator[Tensor]:
+    """Probabilities (C H W) of some images of a data set."""
     if not todo:
         return
-    dataset.img_infos = [dataset.img_infos[k] for k in todo]
-    names = [names[k] for k in todo]
+    part = dataset.with_images([dataset.img_infos[k] for k in todo])
     # one image at a time: what a batch computes depends on its size, and a later run has other batches
-    with closing(build_test_loader(dataset, 1, workers, dist=False)) as loader, torch.no_grad():
-        batches = sized_batches(loader, device)
-        bar = tqdm(batches, total=len(names), desc='predictions', unit='img', dynamic_ncols=True)
-        for [index], data in bar:
-            views = list(zip(data['img'], data['img_metas']))
-            labels.write(osp.normpath(names[index]), networks.probabilities(views)[0])
+    with closing(build_test_loader(part, 1, workers, dist=False)) as loader:
+        for _, data in sized_batches(loader, device):
+            with torch.no_grad():
+                prob = networks.probabilities(list(zip(data['img'], data['img_metas'])))[0]
+            yield prob

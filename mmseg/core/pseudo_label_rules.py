@@ -130,15 +130,15 @@ class FixedRule:
         return np.full(len(counts.counts), self.threshold)
 
 
-RULES = ('bdl', 'fda', 'proda', 'threshold')
+RULES = ('bdl', 'fda', 'mgcda', 'proda', 'threshold')
 
 
 def build_rule(name: str, threshold: float | None = None) -> QuantileRule | FixedRule:
     """The rule of a method.
 
     Args:
-        name: 'bdl', 'fda', 'proda' or 'threshold'.
-        threshold: of 'threshold', where it is needed; of 'proda' in the place of 0.95.
+        name: one of ``RULES``. 'mgcda' keeps every pixel.
+        threshold: of 'threshold', where it is needed; of 'proda' in the place of 0.95, of 'mgcda' of 0.
 
     Raises:
         ConfigError: another name, or a threshold where there is none or none where there must be one.
@@ -147,6 +147,8 @@ def build_rule(name: str, threshold: float | None = None) -> QuantileRule | Fixe
         if threshold is not None:
             raise ConfigError(f"the rule '{name}' finds its thresholds itself: leave the threshold out")
         return QuantileRule(0.5 if name == 'bdl' else 0.66)
+    if name == 'mgcda':
+        return FixedRule(threshold or 0.0)
     if name == 'proda':
         return FixedRule(0.95 if threshold is None else threshold, half=True)
     if name != 'threshold':

@@ -113,6 +113,15 @@ def streets(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.fixture(scope='session')
+def streets_with_references(tmp_path_factory) -> Path:
+    """As ``streets``, with clear pictures of the adverse places."""
+    root = tmp_path_factory.mktemp('pairs') / 'streets'
+    assert start('tools.make_synthetic_streets', root, *SCENES, '--references') == 0
+    assert start('tools.convert_datasets.cityscapes', root / 'cityscapes', '--nproc', '1') == 0
+    return root
+
+
 @pytest.fixture
 def tiny(streets, tmp_path):
     """Writes a training config for 128x64 scenes and 64x64 crops, and gives its path."""

@@ -3,9 +3,8 @@ from __future__ import annotations
 
 import json
 
-import pytest
 import torch
-from conftest import SCENES, start, write_tiny
+from conftest import write_tiny
 
 from mmseg.apis import init_segmentor
 
@@ -14,16 +13,8 @@ SHORT = {'runner.max_iters': 2, 'checkpoint_config.interval': 1, 'checkpoint_con
          'evaluation.interval': 2, 'log_config.interval': 1}
 
 
-@pytest.fixture(scope='module')
-def pairs(tmp_path_factory):
-    root = tmp_path_factory.mktemp('data') / 'streets'
-    assert start('tools.make_synthetic_streets', root, *SCENES, '--references') == 0
-    assert start('tools.convert_datasets.cityscapes', root / 'cityscapes', '--nproc', '1') == 0
-    return root
-
-
-def test_two_steps_and_a_resumed_one(pairs, run_program, tmp_path):
-    config = write_tiny(pairs, tmp_path / 'dannet.json', CONFIG, **SHORT)
+def test_two_steps_and_a_resumed_one(streets_with_references, run_program, tmp_path):
+    config = write_tiny(streets_with_references, tmp_path / 'dannet.json', CONFIG, **SHORT)
     run = tmp_path / 'run'
     run_program('tools.train', config, '--device', 'cpu', '--work-dir', run)
     last = torch.load(run / 'iter_2.pth', weights_only=False)
@@ -43,8 +34,8 @@ def test_streets_without_references_are_refused(tiny, refused, tmp_path):
             parts=('rgb_anon/train_ref does not exist',))
 
 
-def test_a_config_without_day_images_is_refused(pairs, refused, tmp_path):
-    config = write_tiny(pairs, tmp_path / 'alone.json', CONFIG, **SHORT)
+def test_a_config_without_day_images_is_refused(streets_with_references, refused, tmp_path):
+    config = write_tiny(streets_with_references, tmp_path / 'alone.json', CONFIG, **SHORT)
     settings = json.loads(config.read_text())
     del settings['data']['train']['domains']
     config.write_text(json.dumps(settings))

@@ -52,6 +52,7 @@ METHODS = {
     'FDA': (dict(type='FDA', beta=0.1), SGD),
     # the light loss of the source is of another order than the rest, and so would be what rounding leaves
     'DANNet': (dict(type='DANNet', model=RELIT, light_weights=dict(source=0.01, day=0.01, night=0.01)), TWO),
+    'MGCDA': (dict(type='MGCDA'), SGD),
     'ProDAWarmup': (dict(type='ProDAWarmup'), TWO),
     'ProDA': (dict(type='ProDA', prototype_steps=0, momentum=0.1), SGD),
     'ProDA, prototypes': (dict(type='ProDA', prototype_steps=2, momentum=0.1), SGD),
@@ -69,6 +70,10 @@ def built(name: str, **settings) -> nn.Module:
     if hasattr(model, 'prototypes'):  # as if they had been averaged before
         model.prototypes.counts.fill_(1)
         model.prototypes.vectors.normal_()
+    if name == 'MGCDA':  # whose target has to have labels
+        passes = model.passes
+        model.passes = lambda found: passes(
+            {**found, 'target_pseudo_semantic_seg': found['gt_semantic_seg'].flip(-1)})
     return model
 
 

@@ -4,9 +4,10 @@ from .cycle_gan import CycleGAN
 from .dacs import DACS
 from .dannet import DANNet
 from .fda import FDA
+from .mgcda import MGCDA
 from .proda import ProDA, ProDAWarmup
 from .proda_distillation import ProDADistillation
 from .uda_decorator import UDADecorator
 
-__all__ = ['ADVENT', 'BDL', 'CycleGAN', 'DACS', 'DANNet', 'FDA', 'MinEnt', 'ProDA', 'ProDADistillation',
-           'ProDAWarmup', 'UDADecorator']
+__all__ = ['ADVENT', 'BDL', 'CycleGAN', 'DACS', 'DANNet', 'FDA', 'MGCDA', 'MinEnt', 'ProDA',
+           'ProDADistillation', 'ProDAWarmup', 'UDADecorator']
