@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from mmseg.engine.class_maps import PRECISIONS, class_maps, reduced_precision
+from mmseg.engine.precision import set_tf32
 from mmseg.models import build_segmentor
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.ops.cpu import accelerate
@@ -58,6 +59,7 @@ def seconds(network: EncoderDecoder, img: torch.Tensor, mode: str, amp: str) -> 
 def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     """One entry a variant."""
     width, height = parse_size(args.size)
+    set_tf32(args.tf32)
     network = build_network(args.backbone, min(args.window, width, height), args.device)
     variants = list(itertools.product(args.modes, args.amp, args.batches))
     images = {batch: torch.randn(batch, 3, height, width, device=args.device) for batch in args.batches}
@@ -81,6 +83,7 @@ def main() -> None:
     parser.add_argument('--batches', type=int, nargs='+', default=[1, 4])
     parser.add_argument('--amp', nargs='+', default=['float32'], choices=['float32', *PRECISIONS])
     parser.add_argument('--modes', nargs='+', default=['whole', 'slide'], choices=['whole', 'slide'])
+    parser.add_argument('--tf32', action='store_true', help='of float32, on a GPU')
     parser.add_argument('--rounds', type=int, default=3, help='timed batches of each variant')
     parser.add_argument('--warmup', type=int, default=1, help='batches before that')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')

@@ -38,6 +38,7 @@ from mmseg.datasets.submission import BENCHMARKS
 from mmseg.engine.class_maps import PRECISIONS, reduced_precision
 from mmseg.engine.evaluation import TestOutcome, device_of, gathered_predictions, run_test
 from mmseg.engine.hooks.eval_hook import class_subsets, further_means
+from mmseg.engine.precision import set_tf32
 from mmseg.models.segmentors import AveragedSegmentor
 from mmseg.utils import ArgumentParser, ConfigError, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
@@ -326,6 +327,7 @@ def prepared(args: argparse.Namespace, local_rank: int | None) -> tuple[Config, 
     if device.type == 'cuda':
         torch.cuda.set_device(device)
     torch.backends.cudnn.benchmark = bool(cfg.get('cudnn_benchmark'))
+    set_tf32(bool(cfg.get('tf32')))
     models = [init_segmentor(cfg, path, device, TEACHER_PREFIX if args.teacher else 'auto')
               for path in args.checkpoint]
     alone = len(models) == 1 and args.upsample == 'logits'

@@ -56,7 +56,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         'trial of one step')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
     parser.add_argument('--seed', type=int, help='of everything random (default: the config says, or 0)')
-    parser.add_argument('--deterministic', action='store_true', help='deterministic cuDNN algorithms')
+    parser.add_argument('--deterministic', action='store_true', help='the same bits each time, on a GPU too')
     parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda:0, …')
     parser.add_argument('--options', '--cfg-options', dest='options', nargs='+', action='extend',
                         metavar='KEY=VALUE',

@@ -19,6 +19,7 @@ from mmseg.engine.finite import FiniteLossHook
 from mmseg.engine.hooks import (
     CheckpointHook,
     CorruptSampleHook,
+    DataLimitHook,
     ParameterSyncHook,
     ProgressHook,
     UDAVisualizationHook,
@@ -48,7 +49,7 @@ def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool 
         cfg: a config with ``data``, ``optimizer``, ``lr_config``, ``runner``, ``checkpoint_config``,
             ``log_config``, ``work_dir`` and, all optional, ``seed``, ``optimizer_config``,
             ``evaluation``, ``load_from``, ``resume_from``, ``custom_hooks``, ``amp``, ``compile``,
-            ``tf32``.
+            ``tf32``, ``ddp_compression``.
         distributed: exchange gradients between the processes of ``torch.distributed``.
         validate: evaluate on ``cfg.data.val`` as ``cfg.evaluation`` says.
         timestamp: used in the names of the log files.
@@ -114,7 +115,7 @@ def _placed(model: nn.Module, cfg: Mapping, device: torch.device, distributed: b
     model = accelerate(model.to(device))
     prepare_networks(model, cfg)
     if distributed:
-        model.distribute(partial(parallel, device=device))
+        model.distribute(partial(parallel, device=device, compression=cfg.get('ddp_compression')))
     return model
 
 
@@ -144,6 +145,7 @@ def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validat
     loggers = build_logger_hooks(cfg.get('log_config') or {})
     intervals = [hook.interval for hook in loggers] or [DEFAULT_LOG_INTERVAL]
     runner.register_hook(FiniteLossHook(min(intervals)))
+    runner.register_hook(DataLimitHook(min(intervals)), priority='LOW')
     for hook in loggers:
         runner.register_hook(hook, priority='VERY_LOW')
     for hook in cfg.get('custom_hooks') or ():

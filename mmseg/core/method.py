@@ -92,6 +92,7 @@ class Method(nn.Module):
         super().__init__()
         self._wrappers: dict[str, nn.Module] = {}
         self._trained_now: tuple[str, ...] = ()
+        self.replays_graphs = False  # whether its networks are compiled to CUDA graphs
 
     # ------------------------------------------------------------------ what a method declares
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mmseg.utils import UserError
+from mmseg.utils import ConfigError, UserError
 
 if TYPE_CHECKING:
     from .method import Method, Pass
@@ -96,12 +96,27 @@ class OptimizerStep:
         log_vars: dict[str, Tensor] = {}
         visuals = None
         passes = method.passes(part)
+        if method.replays_graphs:
+            self._check_replay(len(passes))
         for i, one in enumerate(passes):
             later = {name for other in passes[i + 1:] for name in other.trains}
             logged, seen = self._pass(method, one, {*one.trains} - later if last else ())
             log_vars.update(logged)
             visuals = visuals or seen
         return log_vars, visuals
+
+    def _check_replay(self, passes: int) -> None:
+        """
+        Raises:
+            ConfigError: there are several backward passes a step, and the second would overwrite what the
+                first left in the memory of the graph (pytorch#169545, #96693).
+        """
+        backward = passes * self.accumulation_steps
+        if backward > 1:
+            raise ConfigError('the key compile replays CUDA graphs, which is safe with one backward pass a '
+                              f'step, and this step has {backward}: take compile=True, or '
+                              'uda.joint_encoder=True without cumulative_iters')
+        torch.compiler.cudagraph_mark_step_begin()
 
     def _pass(self, method: Method, one: Pass,
               exchanged: Collection[str]) -> tuple[dict[str, Tensor], dict | None]:

@@ -28,6 +28,7 @@ from mmseg.utils.files import output_names, refuse_unmarked
 from mmseg.utils.memory import return_freed_memory
 
 from .class_maps import class_maps, reduced_precision
+from .precision import eager
 
 TRIM_INTERVAL = 20  # batches
 
@@ -56,11 +57,11 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode without gradients inside the block; afterwards every module's mode is as before."""
+    """Eval mode without gradients, not compiled, inside the block; afterwards every module is as before."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), eager(model):
             yield
     finally:
         for module, mode in modes.items():

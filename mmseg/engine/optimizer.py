@@ -73,7 +73,12 @@ def build_optimizer(model: nn.Module, cfg: dict) -> torch.optim.Optimizer:
             same['params'] += trained
     if not groups:
         raise UserError('there is no parameter to train')
-    return type(optimizer)(_fused(list(groups.values())), **_defaults_taken(optimizer))
+    fused = type(optimizer)(_fused(list(groups.values())), **_defaults_taken(optimizer))
+    if all(group.get('fused') for group in fused.param_groups):
+        # what torch says of itself if it is told so for all groups at once: float16's scaler then lets the
+        # kernel leave out an update, and waits for nothing
+        fused._step_supports_amp_scaling = True
+    return fused
 
 
 def check_paramwise(cfg: Mapping, names: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 config say."""
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -83,10 +84,33 @@ def prepare_networks(model: nn.Module, cfg: Mapping[str, Any]) -> None:
         if hasattr(network, 'amp_dtype'):  # others, as discriminators, stay in float32
             network.amp_dtype = None if amp is None else DTYPES[amp['dtype']]
             network.cast_weights = None if amp is None else CastWeights(network, network.amp_dtype)
+    if isinstance(model, Method):
+        model.replays_graphs = compilation is not None and replays_graphs(compilation)
     if compilation is not None:
         torch._dynamo.config.cache_size_limit = MOST_VARIANTS  # recompile_limit, in later versions also
         for network in _networks(model):
             network.compile(**compilation)
+
+
+def replays_graphs(compilation: Mapping[str, Any]) -> bool:
+    """Whether ``torch.compile`` with these arguments records CUDA graphs and replays them."""
+    return (compilation.get('mode') in ('reduce-overhead', 'max-autotune')
+            or bool((compilation.get('options') or {}).get('triton.cudagraphs')))
+
+
+@contextlib.contextmanager
+def eager(model: nn.Module) -> Iterator[None]:
+    """Inside the block, compiled modules run as they were written: an evaluation would compile each of its
+    batch sizes anew."""
+    compiled = {module: module._compiled_call_impl for module in model.modules()
+                if module._compiled_call_impl is not None}
+    for module in compiled:
+        module._compiled_call_impl = None
+    try:
+        yield
+    finally:
+        for module, call in compiled.items():
+            module._compiled_call_impl = call
 
 
 def set_tf32(allowed: bool) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,8 +24,10 @@ from mmseg.checkpoint.validate import (
 from mmseg.checkpoint.weights import load_file, load_weights, save_checkpoint, state_dict_of
 from mmseg.core.optimizer_step import Optimizers, OptimizerStep
 from mmseg.datasets.loading.loader import translate_worker_errors, unwrap_batch
+from mmseg.datasets.loading.prefetch import on_device_ahead
 from mmseg.utils import CheckpointError, UserError, derive_seed, set_random_seed
 
+from .determinism import determinism_guard
 from .failure_dump import dump_nonfinite_step, sample_names
 from .finite import NonFiniteTracker, bad_parameter
 from .hooks.checkpoint_hook import CheckpointHook
@@ -98,7 +101,7 @@ class IterBasedRunner(BaseRunner):
         with translate_worker_errors(), StopRequest(self.group) as request:
             self.call_hook('before_run')
             self.call_hook('before_epoch')
-            batches = iter(data_loader)
+            batches = on_device_ahead(data_loader, self.device)
             while self.iter < self.max_iters:
                 self.train(next(batches))
                 if self.iter < self.max_iters and (number := request.should_stop()):
@@ -146,11 +149,15 @@ class IterBasedRunner(BaseRunner):
         for name in [name for name in log_vars if name != 'skipped']:
             del log_vars[name]
 
-    def memory_of_step(self) -> contextlib.AbstractContextManager:
-        """Tells a step that does not fit into the device's memory in one line, which says what to lower."""
+    @contextlib.contextmanager
+    def memory_of_step(self) -> Iterator[None]:
+        """Tells a step that does not fit into the device's memory, or that --deterministic does not allow, in
+        one line, which says what to change."""
         samples = getattr(self.data_loader.batch_sampler, 'batch_size', 1)
         samples //= self.optimizer_step.accumulation_steps
-        return oom_guard(self.device, 'a training step', lambda: step_remedies(self.model, samples))
+        remedies = partial(step_remedies, self.model, samples)
+        with determinism_guard(), oom_guard(self.device, 'a training step', remedies):
+            yield
 
     def seed_step(self) -> None:
         """Set the random states that the next step starts from."""

@@ -54,6 +54,7 @@ KINDS: dict[str, Kind] = {
     'lr_config': DICT, 'runner': DICT,
     'optimizer_config': _or_none(DICT), 'optimizer_config.grad_clip': _or_none(DICT),
     'optimizer_config.cumulative_iters': COUNT, 'amp': _or_none(DICT), 'fp16': _or_none(DICT),
+    'ddp_compression': _or_none(Kind("'bfloat16'", lambda value: value == 'bfloat16')),
     'tf32': _or_none(SWITCH), 'data.train': DATA_SET, 'data.val': DATA_SET, 'data.test': DATA_SET,
     'data.samples_per_gpu': COUNT, 'data.workers_per_gpu': NUMBER,
     'runner.max_iters': _whole(1, MOST_STEPS, f'a whole number from 1 to {MOST_STEPS}'), 'n_gpus': COUNT,

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.parallel import DistributedDataParallel
 
 from .errors import UserError
@@ -129,19 +130,26 @@ def failing_together(group: torch.distributed.ProcessGroup | None = None) -> Ite
             raise UserError(f'process {rank}: {reason}')
 
 
-def parallel(network: nn.Module, device: torch.device) -> DistributedDataParallel:
+def parallel(network: nn.Module, device: torch.device,
+             compression: str | None = None) -> DistributedDataParallel:
     """``network``, which lies on ``device``, with gradients averaged over the processes.
 
     Every parameter has to take part in every step (torch's ``find_unused_parameters`` is off: it would
     look for them anew in each). BatchNorm's running statistics are each process's own: broadcasting them
     in every forward pass would cost time and change no gradient. Use SyncBN where the statistics of the
     batch have to be those of all processes.
+
+    Args:
+        compression: 'bfloat16' exchanges the gradients in that precision, for slow networks.
     """
     # later versions of torch have another name for the argument and warn of this one
     known = inspect.signature(DistributedDataParallel).parameters
     buffers = 'forward_sync_buffers' if 'forward_sync_buffers' in known else 'broadcast_buffers'
-    return DistributedDataParallel(network, device_ids=None if device.type == 'cpu' else [device],
-                                   **{buffers: False})
+    wrapped = DistributedDataParallel(network, device_ids=None if device.type == 'cpu' else [device],
+                                      gradient_as_bucket_view=True, **{buffers: False})
+    if compression is not None:
+        wrapped.register_comm_hook(None, default_hooks.bf16_compress_hook)
+    return wrapped
 
 
 def mean_over_processes(values: Mapping[str, float]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 from collections.abc import Iterator
 
@@ -19,12 +20,16 @@ def set_random_seed(seed: int, deterministic: bool = False) -> None:
 
     Args:
         seed: 0 … 2³² − 1.
-        deterministic: also make cuDNN choose deterministic algorithms.
+        deterministic: also let torch and cuDNN use only algorithms that give the same bits each time. An
+            operation that has none on a GPU then raises a RuntimeError that says so.
     """
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
     if deterministic:
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # else cuBLAS adds up in any order
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads such memory
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
 

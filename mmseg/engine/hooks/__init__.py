@@ -1,5 +1,6 @@
 from .checkpoint_hook import CheckpointHook
 from .corrupt_sample_hook import CorruptSampleHook
+from .data_limit_hook import DataLimitHook
 from .flat_poly_hook import FlatPolyLrUpdaterHook
 from .parameter_sync_hook import ParameterSyncHook
 from .progress_hook import ProgressHook
@@ -8,6 +9,7 @@ from .stopped_poly_hook import StoppedPolyLrUpdaterHook
 from .text_logger_hook import PercentTextLoggerHook
 from .uda_visualization_hook import UDAVisualizationHook
 
-__all__ = ['CheckpointHook', 'CorruptSampleHook', 'FlatPolyLrUpdaterHook', 'ParameterSyncHook',
+__all__ = ['CheckpointHook', 'CorruptSampleHook', 'DataLimitHook', 'FlatPolyLrUpdaterHook',
+           'ParameterSyncHook',
            'PercentTextLoggerHook', 'ProgressHook', 'PseudoLabelHook', 'StoppedPolyLrUpdaterHook',
            'UDAVisualizationHook']

@@ -38,7 +38,7 @@ class CPUASPPWrapper(ASPPWrapper):
         Args:
             levels: the maps that ``x`` is made of, if it is several, enlarged and concatenated, on the CPU.
         """
-        if not levels:
+        if not levels or self.recomputed:
             return super().forward(x)
         branches = [*self.context(x),
                     *(self._pointwise(branch, levels, x.shape[2:]) if is_wide_pointwise(branch) else branch(x)
