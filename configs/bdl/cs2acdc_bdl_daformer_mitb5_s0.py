@@ -1,6 +1,6 @@
 """BDL without pseudo-labels, Cityscapes to ACDC, DAFormer's network, seed 0.
 
-The source images are to be translated beforehand: data.train.source.img_dir, docs/methods/bdl.md.
+The source images are to be translated beforehand: data.train.source.translated, docs/methods/bdl.md.
 Data and budget are DAFormer's: crops of 512x512, 40k iterations of batch 2, the last checkpoint.
 
 Command:  python run_experiments.py --config configs/bdl/cs2acdc_bdl_daformer_mitb5_s0.py

@@ -1,6 +1,6 @@
 """BDL without pseudo-labels, Cityscapes to ACDC, DeepLabV2-R101, seed 0.
 
-The source images are to be translated beforehand: data.train.source.img_dir, docs/methods/bdl.md.
+The source images are to be translated beforehand: data.train.source.translated, docs/methods/bdl.md.
 The settings are the authors' for GTA; the size of ACDC is ours.
 
 Command:  python run_experiments.py --config configs/bdl/cs2acdc_bdl_dlv2_r101_s0.py

@@ -1,6 +1,6 @@
 """BDL without pseudo-labels, GTA to Cityscapes, DeepLabV2-R101, seed 0.
 
-The source images are to be translated beforehand: data.train.source.img_dir, docs/methods/bdl.md.
+The source images are to be translated beforehand: data.train.source.translated, docs/methods/bdl.md.
 
 Command:  python run_experiments.py --config configs/bdl/gta2cs_bdl_dlv2_r101_s0.py
 Score:    nothing published at this setting. Not measured here.

@@ -42,7 +42,10 @@ SHAPES = {
     'gta_to_cityscapes_proda': ((512, 896), (512, 896), (1024, 2048)),
     'cityscapes_to_acdc_advent': ((512, 1024), (540, 960), (540, 960)),
     'cityscapes_to_acdc_fda': ((512, 1024), (512, 1024), (756, 1344)),
-    'cityscapes_to_acdc_dannet': ((512, 512), (512, 512), (540, 960))}
+    'cityscapes_to_acdc_dannet': ((512, 512), (512, 512), (540, 960)),
+    'cityscapes_to_acdc_mgcda': ((600, 600), (600, 600), (1080, 1920)),
+    'gta_to_cityscapes_translation': ((452, 452), (452, 452), (512, 1024)),
+    'cityscapes_to_acdc_translation': ((452, 452), (452, 452), (540, 960))}
 
 
 @cache
@@ -102,7 +105,8 @@ def test_images_as_the_authors_feed_them(name):
         img = img[0] if isinstance(img, list) else img.data
         assert tuple(img.shape[1:]) == wanted
         rgb = np.array([30, 20, 10])
-        expected = {'proda': rgb / 255, 'dannet': (rgb - [123.675, 116.28, 103.53]) / [58.395, 57.12, 57.375]
+        expected = {'proda': rgb / 255, 'mgcda': rgb - 128.0,
+                    'dannet': (rgb - [123.675, 116.28, 103.53]) / [58.395, 57.12, 57.375]
                     }.get(name.split('_')[-1], np.array([10, 20, 30]) - MEAN)
         np.testing.assert_allclose(img.amax((1, 2)), expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(img.amin((1, 2)), expected, rtol=1e-4, atol=1e-5)
