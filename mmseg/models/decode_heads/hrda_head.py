@@ -17,6 +17,7 @@ from mmseg.utils.registry import accepted_keys, check_keys, find_type
 
 from ..builder import HEADS, build_head
 from ..output import Area, HeadOutput
+from ..utils.resize import Resize
 
 # Pixels of the image to one of the logits, on the encoders that these heads are used with.
 OUTPUT_STRIDES = dict(DAFormerHead=4, SegFormerHead=4, DLV2Head=8)
@@ -82,14 +83,14 @@ class HRDAHead(nn.Module):
                               f'logits of {kind.__name__}')
         self.head = build_head(head)
         self.num_classes, self.ignore_index = self.head.num_classes, self.head.ignore_index
-        self.align_corners = self.head.align_corners
+        self.align_corners, self.resize = self.head.align_corners, Resize(self.head.align_corners)
         if fixed_attention is None:
             channels = self.num_classes if attention_classwise else 1
             self.scale_attention = build_head(attention_cfg(head, attention_embed_dim, channels))
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Both decoders, in place."""
-        for decoder in self.children():
+        for decoder in {self.head, getattr(self, 'scale_attention', self.head)}:
             decoder.compile(*args, **kwargs)
 
     def attention(self, features: Sequence[Tensor], logits: Tensor) -> Tensor:
@@ -121,7 +122,7 @@ class HRDAHead(nn.Module):
         self._check_size(detail, [cells.bottom - cells.top, cells.right - cells.left])
         chosen = seen.put(seen.of(attention), context.shape[2:])
         context = (1 - chosen) * context
-        enlarge = self.head.resize
+        enlarge = self.resize
         fused = enlarge(chosen, grid) * cells.put(detail, grid) + enlarge(context, grid)
         return FusedLogits(fused, context, detail, attention)
 
@@ -130,6 +131,29 @@ class HRDAHead(nn.Module):
             raise ConfigError(f'decode_head.output_stride is {self.output_stride}, for which logits of '
                               f'{expected[1]}x{expected[0]} are expected; the head gives '
                               f'{logits.shape[3]}x{logits.shape[2]}')
+
+    @property
+    def losses_decode(self) -> nn.ModuleList:
+        """Of all outputs, as those of ``head``."""
+        return self.head.losses_decode
+
+    @property
+    def sampler(self) -> Any:
+        """Of the pixels of all outputs, as that of ``head``."""
+        return self.head.sampler
+
+    def upsample(self, seg_logit: Tensor, size: Sequence[int]) -> Tensor:
+        """Logits at ``size`` (H W), float32 or more."""
+        return self.head.upsample(seg_logit, size)
+
+    def training_logits(self, logits: FusedLogits) -> dict[str, Tensor]:
+        """All that training supervises, by the prefix of its name in the log, the prediction first."""
+        found = {'decode': logits.fused}
+        if self.lr_loss_weight:
+            found['decode.lr'] = logits.context
+        if self.hr_loss_weight:
+            found['decode.hr'] = logits.detail
+        return found
 
     def training_outputs(self, logits: FusedLogits, area: Area, size: Sequence[int],
                          shown: Sequence[int]) -> dict[str, HeadOutput]:
@@ -141,15 +165,14 @@ class HRDAHead(nn.Module):
             shown: of those, the first rows and columns, which have a label.
         """
         whole = Area(0, size[0], 0, size[1])
-        parts = {'decode': (logits.fused, whole, 1 - self.hr_loss_weight - self.lr_loss_weight),
-                 'decode.lr': (logits.context, whole, self.lr_loss_weight),
-                 'decode.hr': (logits.detail, area, self.hr_loss_weight)}
+        weights = {'decode': 1 - self.hr_loss_weight - self.lr_loss_weight, 'decode.lr': self.lr_loss_weight,
+                   'decode.hr': self.hr_loss_weight}
         outputs = {}
-        for name, (coarse, of, weight) in parts.items():
-            if weight or name == 'decode':
-                enlarged = self.head.upsample(coarse, (of.bottom - of.top, of.right - of.left))
-                enlarged = enlarged[..., :shown[0] - of.top, :shown[1] - of.left]
-                outputs[name] = HeadOutput(enlarged, self.head, coarse, weight, of)
+        for name, coarse in self.training_logits(logits).items():
+            of = area if name == 'decode.hr' else whole
+            enlarged = self.upsample(coarse, (of.bottom - of.top, of.right - of.left))
+            enlarged = enlarged[..., :shown[0] - of.top, :shown[1] - of.left]
+            outputs[name] = HeadOutput(enlarged, self, coarse, weights[name], of)
         return outputs
 
 

@@ -158,7 +158,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
         """Image (B 3 H W) → how much of a pixel's prediction comes from its details (B 1 H W), 0–1: the mean
         of the attention over the classes, weighted by their probabilities."""
         logits = self.full_logits(img)
-        attention = self.decode_head.head.upsample(logits.attention, logits.fused.shape[2:])
+        attention = self.decode_head.upsample(logits.attention, logits.fused.shape[2:])
         mean = (attention * logits.fused.softmax(dim=1)).sum(dim=1, keepdim=True)
         return self._enlarged(mean, img)
 
@@ -229,13 +229,13 @@ class HRDAEncoderDecoder(EncoderDecoder):
         """What details are taken of."""
         if not self.blur_hr_crop:
             return img
-        return self.decode_head.head.resize(self._resized(img, 0.5), img.shape[2:])
+        return self.decode_head.resize(self._resized(img, 0.5), img.shape[2:])
 
     def _resized(self, img: Tensor, scale: float) -> Tensor:
-        return self.decode_head.head.resize(img, [round(side * scale) for side in img.shape[2:]])
+        return self.decode_head.resize(img, [round(side * scale) for side in img.shape[2:]])
 
     def _enlarged(self, coarse: Tensor, img: Tensor) -> Tensor:
-        enlarged = self.decode_head.head.upsample(coarse, self._padded_size(img.shape[2:]))
+        enlarged = self.decode_head.upsample(coarse, self._padded_size(img.shape[2:]))
         return enlarged[..., :img.shape[2], :img.shape[3]]
 
 
