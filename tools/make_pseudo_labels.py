@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmseg.apis.guided_labels import Guide, pair_up
 from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of, test_pipeline
 from mmseg.apis.pseudo_labels import make_pseudo_labels
-from mmseg.apis.recorded_folder import OF_TRAINING, digest, file_digest, images_digest, refuse_own_folder
+from mmseg.apis.recorded_folder import OF_TRAINING, digest, images_digest, refuse_own_folder
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.pseudo_label_rules import RULES, build_rule, check_weights
 from mmseg.datasets import CustomDataset, build_dataset, leaf_configs
@@ -29,6 +29,7 @@ from mmseg.models.segmentors import AveragedSegmentor
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.config_trust import warn_of_code
+from mmseg.utils.files import file_digest
 
 if TYPE_CHECKING:
     from mmseg.utils.config import Config
