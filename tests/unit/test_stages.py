@@ -266,9 +266,9 @@ def leave_score(run: Run, score: float) -> None:
 
 
 def scores(tmp_path: Path, row: Row, stages: bool = False) -> list[tuple]:
-    args = Namespace(exp=5, work_dirs=tmp_path, stages=stages)
-    return [tuple(summarize.score_of(cfg, folders, 'mIoU', False, note))[1:]
-            for cfg, folders, note in summarize.scored(row, args).values()]
+    args = Namespace(exp=5, work_dirs=tmp_path, stages=stages, metric='mIoU', best=False)
+    return [tuple(summarize.score_of(cfg, folders, '', args, note))[1:]
+            for cfg, folders, note in summarize.runs_of_row(row, args).values()]
 
 
 def test_the_score_of_a_row_is_that_of_its_last_stage(tmp_path):
