@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import mmcv.runner  # noqa: F401  registers the hooks of learning rates and logs
@@ -10,7 +11,7 @@ from mmcv.runner import HOOKS, Hook
 from torch.nn.utils import clip_grad_norm_
 
 from mmseg.datasets.loading.loader import BAD_IMAGE
-from mmseg.utils import ConfigError, build_from_cfg
+from mmseg.utils import ConfigError, build_from_cfg, did_you_mean
 from mmseg.utils.ranges import check_range
 from mmseg.utils.registry import accepted_keys, check_keys, find_type
 
@@ -22,6 +23,12 @@ DATA_KEYS = ('train', 'val', 'test', 'test_split', 'samples_per_gpu', 'workers_p
              'cache_dir')
 DEFAULT_LOG_INTERVAL = 50  # steps
 STEP_KEYS = frozenset({'type', 'grad_clip', 'nonfinite', 'cumulative_iters'})
+# the settings of a logger that is given by its short name
+LOGGERS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
+    'text': dict(type='TextLoggerHook', by_epoch=False),
+    'tensorboard': dict(type='TensorboardLoggerHook', by_epoch=False),
+    'wandb': dict(type='WandbLoggerHook', by_epoch=False, log_artifact=False),
+    'mlflow': dict(type='MlflowLoggerHook', by_epoch=False, log_model=False)})
 # What a logger needs beyond the project's requirements: module → what pip calls it.
 LOGGER_PACKAGES = {
     'TensorboardLoggerHook': ('tensorboard', 'tensorboard'), 'WandbLoggerHook': ('wandb', 'wandb'),
@@ -96,12 +103,26 @@ def build_lr_hook(cfg: Mapping) -> Hook:
 def build_logger_hooks(cfg: Mapping) -> list[Hook]:
     """The hooks of ``log_config``.
 
+    ``hooks`` are dicts or names of ``LOGGERS``, one or a list. Beside names the text log is written too.
+
     Raises:
         ConfigError: an unknown key or hook, or a hook whose package is not installed.
     """
     check_keys(cfg, {'interval', 'hooks'}, 'log_config')
     every = dict(interval=cfg.get('interval', DEFAULT_LOG_INTERVAL))
-    return [_logger_hook(hook, every) for hook in cfg.get('hooks') or ()]
+    given = cfg.get('hooks') or ()
+    given = [given] if isinstance(given, str) else given
+    hooks = [_of_name(hook) if isinstance(hook, str) else hook for hook in given]
+    named = any(isinstance(hook, str) for hook in given)
+    if named and LOGGERS['text']['type'] not in [hook.get('type') for hook in hooks]:
+        hooks.insert(0, LOGGERS['text'])
+    return [_logger_hook(hook, every) for hook in hooks]
+
+
+def _of_name(name: str) -> dict:
+    if name not in LOGGERS:
+        raise ConfigError(f"log_config.hooks: there is no logger '{name}': {did_you_mean(name, LOGGERS)}")
+    return dict(LOGGERS[name])
 
 
 def _logger_hook(cfg: Any, defaults: Mapping) -> Hook:
@@ -109,6 +130,9 @@ def _logger_hook(cfg: Any, defaults: Mapping) -> Hook:
     module, package = LOGGER_PACKAGES.get(name, ('', ''))
     if module and importlib.util.find_spec(module) is None:
         raise ConfigError(f'log_config.hooks: {name} needs the package {package}: pip install {package}, or '
-                          f'leave '
-                          'the hook out')
-    return build_from_cfg(cfg, HOOKS, dict(defaults))
+                          'leave the hook out')
+    try:
+        return build_from_cfg(cfg, HOOKS, dict(defaults))
+    except ImportError as error:  # a part of the package is not there
+        reason = error.__context__ or error
+        raise ConfigError(f'log_config.hooks: {name} cannot be used: {reason}') from error

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -158,6 +159,8 @@ def _parse_value(text: str) -> Any:
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return [_parse_value(part) for part in text.split(',')] if ',' in text else text
+        # of [a,b] the shell has taken the quotes
+        inner = text[1:-1] if re.fullmatch(r'\[[^][]*\]', text) else text
+        return [_parse_value(part) for part in inner.split(',')] if ',' in text or inner != text else text
     # a bare 1,2 reads as a tuple; the reference's option is a list then, and (1,2) stays a tuple
     return list(value) if isinstance(value, tuple) and not text.lstrip().startswith('(') else value

@@ -40,6 +40,9 @@ SWITCH = Kind('True or False', lambda value: isinstance(value, bool))
 DICT = Kind('a dict', lambda value: isinstance(value, Mapping))
 DICTS = Kind('a list of dicts', lambda value: _is_list(value) and all(map(DICT.holds, value)))
 TEXT = Kind('text', lambda value: isinstance(value, str))
+LOGGERS = Kind("names of loggers as 'tensorboard', or dicts of their settings",
+               lambda value: TEXT.holds(value) or (_is_list(value) and all(
+                   TEXT.holds(one) or DICT.holds(one) for one in value)))
 NAME = Kind("a name (text without '/')", lambda value: isinstance(value, str) and bool(value.strip())
             and not set(value) & set('/\0'))
 DATA_SET = Kind('the config of a data set (a dict) or a list of them', _is_data_set)
@@ -61,8 +64,8 @@ KINDS: dict[str, Kind] = {
     'checkpoint_config': _or_none(DICT), 'checkpoint_config.interval': COUNT,
     'checkpoint_config.max_keep_ckpts': _whole(-1),
     'evaluation': _or_none(DICT), 'evaluation.interval': COUNT,
-    'log_config': _or_none(DICT), 'log_config.interval': COUNT, 'log_config.hooks': DICTS,
-    'custom_hooks': _or_none(DICTS), 'stages': _or_none(DICT), 'name': NAME, 'work_dir': _or_none(TEXT),
+    'log_config': _or_none(DICT), 'log_config.interval': COUNT, 'log_config.hooks': LOGGERS,
+    'custom_hooks': _or_none(DICTS), 'name': NAME, 'work_dir': _or_none(TEXT),
     'log_level': LEVEL, 'load_from': _or_none(TEXT), 'resume_from': _or_none(TEXT),
     'seed': _or_none(_whole(0, LARGEST_SEED, f'a whole number from 0 to {LARGEST_SEED}')),
 }

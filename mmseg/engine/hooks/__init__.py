@@ -7,9 +7,10 @@ from .progress_hook import ProgressHook
 from .pseudo_label_hook import PseudoLabelHook
 from .stopped_poly_hook import StoppedPolyLrUpdaterHook
 from .text_logger_hook import PercentTextLoggerHook
+from .tracker_hooks import MlflowLoggerHook, TensorboardLoggerHook, WandbLoggerHook
 from .uda_visualization_hook import UDAVisualizationHook
 
 __all__ = ['CheckpointHook', 'CorruptSampleHook', 'DataLimitHook', 'FlatPolyLrUpdaterHook',
-           'ParameterSyncHook',
-           'PercentTextLoggerHook', 'ProgressHook', 'PseudoLabelHook', 'StoppedPolyLrUpdaterHook',
-           'UDAVisualizationHook']
+           'MlflowLoggerHook', 'ParameterSyncHook', 'PercentTextLoggerHook', 'ProgressHook',
+           'PseudoLabelHook', 'StoppedPolyLrUpdaterHook', 'TensorboardLoggerHook',
+           'UDAVisualizationHook', 'WandbLoggerHook']

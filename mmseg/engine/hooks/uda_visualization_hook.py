@@ -12,10 +12,13 @@ from torch import Tensor
 
 from mmseg.models.losses import pixel_entropy
 
+from .tracker_hooks import log_picture
+
 
 class UDAVisualizationHook(Hook):
     """A picture of what a UDA step saw, for every image of the batch, whenever the step returns
-    'visuals' (every ``debug_img_interval`` steps): ``class_mix_debug/<step>_<image>.png``.
+    'visuals' (every ``debug_img_interval`` steps): ``class_mix_debug/<step>_<image>.png``, and in the
+    trackers of ``log_config``.
 
     Args:
         palette: RGB colour (0–255) of each class.
@@ -32,8 +35,9 @@ class UDAVisualizationHook(Hook):
         folder = os.path.join(runner.work_dir, self.out_dir)
         os.makedirs(folder, exist_ok=True)
         for i in range(len(visuals['source'])):
-            draw_visuals(visuals, i, self.palette).savefig(
-                os.path.join(folder, f'{visuals["step"]:06d}_{i}.png'))
+            path = os.path.join(folder, f'{visuals["step"]:06d}_{i}.png')
+            draw_visuals(visuals, i, self.palette).savefig(path)
+            log_picture(runner, f'{self.out_dir}/{i}', path)
 
 
 def draw_visuals(visuals: dict, i: int, palette: Sequence[Sequence[int]]) -> Figure:
