@@ -4,11 +4,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from mmcv import Config
 from tiny_run import Student, config
 
 from mmseg.apis.inference import init_segmentor
 from mmseg.checkpoint.weights import save_checkpoint
 from mmseg.core.evaluation import get_classes, get_palette
+from mmseg.models.builder import build_segmentor
 from tools import export_onnx
 
 onnxruntime = pytest.importorskip('onnxruntime', reason='pip install -e .[export]')
@@ -56,6 +58,21 @@ def test_the_exported_teacher_gives_its_class_map(call, run_dir, tmp_path):
     assert (logits.argmax(1) == maps['ema_model.']).mean() > 0.999
     assert (logits.argmax(1) != maps['auto']).any()
     assert 'exists' in call(tmp_path / 'net.onnx', code=1)
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_a_network_of_windows_is_exported(run_dir):
+    """HRDA's, whose windows of details and their mean are in the graph."""
+    model = Config.fromfile(str(run_dir / 'run.json')).model
+    head = dict(model.decode_head, type='HRDAHead', single_scale_head='DAFormerHead', attention_embed_dim=8)
+    torch.manual_seed(0)
+    network = export_onnx.Logits(build_segmentor(dict(
+        model, type='HRDAEncoderDecoder', pretrained=None, decode_head=head, hr_crop_size=(32, 32),
+        hr_slide_overlapping=False))).eval()
+    images = torch.randn(2, 1, 3, 64, 64)
+    exported = export_onnx.export(network, images[0], 18)
+    difference, pixels = export_onnx.largest_difference(exported, network, images[1])
+    assert difference < 1e-5 and pixels == 0
 
 
 def test_an_export_that_differs_is_not_written(call, tmp_path, monkeypatch):
