@@ -16,9 +16,10 @@ from mmseg.datasets.pipelines import LoadImageFromFile
 from mmseg.datasets.pseudo_labels import picture_name
 from mmseg.models.uda.mgcda import Correspondence, refined
 from mmseg.utils import DataError
+from mmseg.utils.files import file_digest
 from mmseg.utils.reading import is_folder, read_lines
 
-from .recorded_folder import digest, file_digest, images_digest
+from .recorded_folder import digest, images_digest
 
 DYNAMIC = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle')
 SKY = 'sky'

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import kornia
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg.utils import DataError
@@ -99,12 +98,12 @@ def _flat_index(cells: Tensor, sides: Sequence[int]) -> Tensor:
 def blur(grid: Tensor, sigmas: Sequence[float]) -> Tensor:
     """Convolve each dimension of a grid (V, n_1, …, n_D) with its Gaussian, σ in cells, of radius ⌈σ⌉."""
     for dim, sigma in enumerate(sigmas, start=1):
-        radius = math.ceil(sigma)
-        offsets = torch.arange(-radius, radius + 1).to(grid)
-        kernel = torch.exp(-0.5 * (offsets / sigma).square()).view(1, 1, -1)
-        lines = grid.movedim(dim, -1)
-        blurred = F.conv1d(lines.reshape(-1, 1, lines.shape[-1]), kernel, padding=radius)
-        grid = blurred.view(lines.shape).movedim(-1, dim)
+        blurred = grid.clone()
+        for offset in range(1, min(math.ceil(sigma), grid.shape[dim] - 1) + 1):
+            weight, length = math.exp(-0.5 * (offset / sigma) ** 2), grid.shape[dim] - offset
+            blurred.narrow(dim, 0, length).add_(grid.narrow(dim, offset, length), alpha=weight)
+            blurred.narrow(dim, offset, length).add_(grid.narrow(dim, 0, length), alpha=weight)
+        grid = blurred
     return grid
 
 
