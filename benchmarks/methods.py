@@ -25,35 +25,61 @@ JUDGES = dict(type='Adam', lr=1e-4, betas=(0.9, 0.99))  # optimiser of discrimin
 METHODS: dict[str, str | None] = {
     'ebda': 'ebda', 'daformer': 'dacs_a999_fdthings', 'dacs': 'dacs', 'source': None, 'minent': 'minent',
     'advent': 'advent', 'bdl': 'bdl', 'fda': 'fda', 'dannet': 'dannet', 'proda_warmup': 'proda_warmup',
-    'proda': 'proda_stage1', 'proda_distillation': 'proda_distillation'}
+    'proda': 'proda_stage1', 'proda_distillation': 'proda_distillation', 'mgcda': 'mgcda',
+    'cycle_gan': 'cycle_gan', 'hrda': 'dacs_a999_fdthings', 'mic': 'dacs_a999_fdthings',
+    'mic_hrda': 'dacs_a999_fdthings'}
+# what a method takes of a batch beside source and target
+TAKEN = {'dannet': 'reference_img', 'mgcda': 'target_pseudo_semantic_seg'}
+# a network for tests: --backbone tiny
+TINY = dict(type='MixVisionTransformer', embed_dims=(8, 16, 24, 32), num_heads=(1, 1, 1, 1),
+            depths=(1, 1, 1, 1))
 
 
 def make_config(args: argparse.Namespace) -> Config:
     """The main config with another method, encoder or precision.
 
     Args:
-        args: ``method`` of ``METHODS``, ``backbone``, ``size`` of the crop in pixels, ``with_cp``,
-            ``joint_encoder``, ``compile`` (what the config's key takes), ``tf32``, ``amp`` (a dtype or None).
+        args: ``method`` of ``METHODS``, ``backbone`` ('mit_b0' …, or 'tiny' for tests), ``size`` of the crop
+            in pixels, ``with_cp``, ``joint_encoder``, ``compile`` (what the config's key takes), ``tf32``,
+            ``amp`` (a dtype or None); and, maybe, ``query_groups``.
     """
     cfg = load_config(CONFIG)
-    cfg.model.pretrained = None
-    cfg.model.backbone.type = args.backbone
-    cfg.model.decode_head.in_channels = SMALL_CHANNELS.get(args.backbone, [64, 128, 320, 512])
-    cfg.model.backbone.with_cp = args.with_cp
+    if 'hrda' in args.method:
+        cfg.model = load_config(CONFIGS / '_base_/models/hrda_daformer_sepaspp_mitb5.py').model
+        cfg.model.hr_crop_size = (args.size // 2, args.size // 2)
+    _set_network(cfg.model, args)
     cfg.uda = settings_of(args.method)
+    if 'mic' in args.method:
+        cfg.uda.masked = dict(block_size=args.size // 8)
     if cfg.uda and cfg.uda['type'] == 'DACS':
         # rows without weight, in the proportion of the 512 crop
         cfg.uda.update(debug_img_interval=10 ** 9, joint_encoder=args.joint_encoder,
                        pseudo_weight_ignore_top=15 * args.size // 512,
                        pseudo_weight_ignore_bottom=120 * args.size // 512)
+    tiny = args.backbone == 'tiny'
     if args.method == 'dannet':
-        cfg.model.type = 'RelitEncoderDecoder'
+        cfg.model.update(type='RelitEncoderDecoder', relight=dict(channels=4, blocks=1) if tiny else {})
+    if args.method == 'cycle_gan' and tiny:
+        cfg.uda.update(channels=4, blocks=1)
     if args.method == 'proda':
         cfg.uda.prototype_steps = 0
     cfg.compile, cfg.tf32 = args.compile, args.tf32
     if args.amp:
         cfg.amp = dict(dtype=args.amp)
     return cfg
+
+
+def _set_network(model: Config, args: argparse.Namespace) -> None:
+    model.pretrained = None
+    model.backbone.type = args.backbone
+    model.decode_head.in_channels = SMALL_CHANNELS.get(args.backbone, [64, 128, 320, 512])
+    model.backbone.with_cp = args.with_cp
+    if getattr(args, 'query_groups', None):
+        model.backbone.query_groups = args.query_groups
+    if args.backbone == 'tiny':
+        model.backbone.update(TINY)
+        model.decode_head.update(in_channels=list(TINY['embed_dims']), channels=16)
+        model.decode_head.decoder_params.embed_dims = 16
 
 
 def settings_of(method: str) -> dict[str, Any] | None:
@@ -86,7 +112,7 @@ def make_batch(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     """Noise for images, blocks of classes for labels, as every method takes them.
 
     Args:
-        args: ``batch``, ``size`` in pixels, ``device``.
+        args: ``method``, ``batch``, ``size`` in pixels, ``device``.
     """
     rng = np.random.RandomState(seed)
     shape = (args.batch, 3, args.size, args.size)
@@ -96,8 +122,11 @@ def make_batch(args: argparse.Namespace, seed: int) -> dict[str, Any]:
                                  for _ in range(3))
     # the loader's workers find the classes, so that no step has to fetch them from the GPU
     metas = [dict(META, label_classes=present_classes(one)) for one in label]
-    batch = dict(img=source, img_metas=metas, target_img=target, gt_semantic_seg=torch.from_numpy(label),
-                 target_img_metas=metas, reference_img=reference)
+    label = torch.from_numpy(label)
+    batch = dict(img=source, img_metas=metas, target_img=target, target_img_metas=metas,
+                 gt_semantic_seg=label)
+    more = dict(reference_img=reference, target_pseudo_semantic_seg=label.flip(-1))
+    batch.update({key: value for key, value in more.items() if key == TAKEN.get(args.method)})
     return on_device(batch, args.device)
 
 

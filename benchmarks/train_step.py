@@ -38,6 +38,7 @@ from benchmarks.released_schedule import ReleasedSchedule, make_plain
 from mmseg.core.method import Method
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.engine.precision import grad_scaler, prepare_networks, set_tf32
+from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.uda import dacs
 from mmseg.models.uda.dacs import DACS
 from mmseg.ops.cpu import accelerate
@@ -49,7 +50,7 @@ from mmseg.utils.memory import keep_freed_memory
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--backbone', default='mit_b5', choices=[f'mit_b{i}' for i in range(6)])
+    parser.add_argument('--backbone', default='mit_b5', choices=[*(f'mit_b{i}' for i in range(6)), 'tiny'])
     parser.add_argument('--size', type=int, default=256, help='side of the crop, pixels')
     parser.add_argument('--batch', type=int, default=1)
     parser.add_argument('--method', choices=list(METHODS), default='ebda')
@@ -133,9 +134,6 @@ def make_side(args: argparse.Namespace, name: str) -> Side:
     else:
         owner = ReleasedSchedule(model, cfg.optimizer)
     batches = [make_batch(args, seed) for seed in range(2)]
-    if args.method != 'dannet':
-        for batch in batches:
-            del batch['reference_img']  # the others' passes take what they know
     return Side(name, model, owner, batches, args.device)
 
 
@@ -218,7 +216,8 @@ def parts_inside(side: Side, around: Callable[[str], AbstractContextManager]) ->
 
 def has_source_and_mixed(model: Method) -> bool:
     """Whether its passes are those of EBDA and DAFormer."""
-    return isinstance(model, DACS) and model.imnet_model is not None
+    return (isinstance(model, DACS) and model.imnet_model is not None and model.mic is None
+            and type(model.model) is EncoderDecoder)
 
 
 def _wrap_self_training(side: Side, wrap: Callable[..., None]) -> None:
@@ -248,6 +247,7 @@ def count_flops(schedule: str, model: DACS, batch: dict) -> float:
     """Floating-point operations of the passes of a step, a multiply-add counted as two and a backward pass as
     twice its forward pass; element-wise operations are not counted."""
     network, image = make_plain(copy.deepcopy(model.model).to('meta')), batch['img'].to('meta')
+    network.amp_dtype = None  # of which neither the number nor torch's autocast of this device knows
 
     def forward(function: Callable) -> float:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
