@@ -23,11 +23,14 @@ import shlex
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from experiments import generate_experiment_cfgs, list_experiments, resolve
+from mmseg.experiments.changes import changed
 from mmseg.experiments.differences import differences
+from mmseg.experiments.inputs import keep_inputs
 from mmseg.experiments.launch import (
     STOPPED,
     Failure,
@@ -37,6 +40,7 @@ from mmseg.experiments.launch import (
     training_command,
     visible_gpus,
 )
+from mmseg.experiments.programs import run_program
 from mmseg.experiments.runs import (
     FINISHED,
     NEW,
@@ -45,21 +49,18 @@ from mmseg.experiments.runs import (
     Run,
     can_go_on,
     find_kept_config,
-    find_or_create_run,
     forget_failed_start,
+    is_queued,
     read,
     write_config,
 )
 from mmseg.experiments.selection import seeds, selected, words
 from mmseg.experiments.slurm import submit
-from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
-from mmseg.utils.config import Config, load_config, parse_options
+from mmseg.experiments.stages import Plan, Row, is_program, unfold
+from mmseg.utils import ArgumentParser, UserError, one_line_errors
+from mmseg.utils.config import Config, parse_options
 from mmseg.utils.errors import positive, refused_file
 from mmseg.utils.project import shipped
-
-# top-level keys that a config may have beside those of its base files
-OPTIONAL_KEYS = ('amp', 'compile', 'custom_hooks', 'deterministic', 'fp16', 'load_from',
-                 'lr_config', 'n_gpus', 'resume_from', 'seed', 'tf32', 'use_ddp_wrapper')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -119,35 +120,42 @@ def base_of(path: Path) -> dict[str, Any]:
     return resolve({'_base_': [str((path.parent / base).resolve()) for base in bases]})
 
 
-def selected_configs(args: argparse.Namespace) -> list[tuple[dict, dict]]:
-    """(config, base) of each run that --exp, --config or --resume asks for."""
+def selected_rows(args: argparse.Namespace) -> list[Row]:
+    """What --exp, --config or --resume asks for."""
     if args.exp is not None:
         cfgs = generate_experiment_cfgs(args.exp)
         resolved = [resolve(cfg) for cfg in cfgs]
-        return [(resolved[place], resolve({'_base_': cfgs[place]['_base_']}))
+        return [unfold(resolved[place], resolve({'_base_': cfgs[place]['_base_']}), resolve)
                 for place in selected(resolved, args.only, args.seeds)]
     path = Path(shipped(args.config)) if args.config else find_kept_config(args.resume)
     cfg = read(path)
     cfg.setdefault('name', path.stem)
-    return [(cfg, base_of(path))]
+    return [unfold(cfg, base_of(path), resolve)]
 
 
 def plan(args: argparse.Namespace) -> list[Run]:
-    """The runs that the arguments ask for; nothing is written."""
-    pairs = selected_configs(args)
-    if args.resume:
-        kept = read(find_kept_config(args.resume))
-        if not can_go_on(args.resume):
-            raise UserError(f"--resume: '{args.resume}' has no checkpoint (latest.pth or iter_*.pth) yet: "
-                            'start the run anew with --exp or --config')
-        pairs = [pair for pair in pairs if pair[0]['name'] == kept.get('name', pair[0]['name'])]
-        if not pairs:
-            raise UserError(f"--resume: the run in '{args.resume}' is '{kept['name']}', which is not "
-                            'what --exp or --config describes')
-        cfg, base = pairs[0]
-        cfg = {**changed(cfg, args), 'work_dir': str(args.resume)}
-        return [Run(cfg, base, args.resume, PARTIAL)]
-    return [find_or_create_run(changed(cfg, args), base, group_of(args), args.rerun) for cfg, base in pairs]
+    """The runs that the arguments ask for, none before those that it needs; nothing is written."""
+    planned = Plan(group_of(args), args.rerun)
+    for row in selected_rows(args):
+        planned.add(changed(row, args.options, args.data_root))
+    return [the_run_in(args.resume, planned.runs)] if args.resume else planned.runs
+
+
+def the_run_in(folder: Path, runs: list[Run]) -> Run:
+    """That of ``runs`` which is to go on in the folder of an interrupted one.
+
+    Raises:
+        UserError: it left nothing there to go on with, or is none of them.
+    """
+    kept = read(find_kept_config(folder))
+    if not can_go_on(folder):
+        raise UserError(f"--resume: '{folder}' has no checkpoint (latest.pth or iter_*.pth) yet: "
+                        'start the run anew with --exp or --config')
+    found = [run for run in runs if run.cfg['name'] == kept.get('name', run.cfg['name'])]
+    if not found:
+        raise UserError(f"--resume: the run in '{folder}' is '{kept['name']}', which is not "
+                        'what --exp or --config describes')
+    return replace(found[0], cfg={**found[0].cfg, 'work_dir': str(folder)}, work_dir=folder, state=PARTIAL)
 
 
 def group_of(args: argparse.Namespace) -> Path:
@@ -164,60 +172,15 @@ def report_of(args: argparse.Namespace) -> str | None:
     return shlex.join(table + elsewhere)
 
 
-def changed(cfg: dict, args: argparse.Namespace) -> dict:
-    """``cfg`` with the command line's options and data folders."""
-    for mapping in args.data_root:
-        cfg = with_data_root(cfg, mapping)
-    return with_options(cfg, args.options)
-
-
-def with_options(cfg: dict, options: dict[str, Any]) -> dict:
-    """``cfg`` with dotted keys set.
-
-    Raises:
-        UserError: a first part that this config has not, or a path through what is no dict.
-    """
-    for key in options:
-        first = key.split('.')[0]
-        if first not in cfg and first not in OPTIONAL_KEYS:
-            raise UserError(f"--options: '{cfg['name']}' has no key '{first}': "
-                            f'{did_you_mean(first, {*cfg, *OPTIONAL_KEYS})}')
-    return load_config(Config(cfg), options)._cfg_dict.to_dict()
-
-
-def with_data_root(cfg: dict, mapping: str) -> dict:
-    """``cfg`` with every ``data_root`` at or below folder OLD moved to NEW; ``mapping`` is 'OLD=NEW'.
-
-    Raises:
-        UserError: not of this form, or no data set lies below OLD.
-    """
-    old, separator, new = mapping.partition('=')
-    if not (old and separator and new):
-        raise UserError(f"--data-root: expected OLD=NEW, got '{mapping}'")
-    roots: set[str] = set()
-
-    def moved(node: Any) -> Any:
-        if isinstance(node, dict):
-            return {key: move_path(value) if key == 'data_root' and isinstance(value, str)
-                    else moved(value) for key, value in node.items()}
-        return type(node)(map(moved, node)) if isinstance(node, (list, tuple)) else node
-
-    def move_path(root: str) -> str:
-        roots.add(root)
-        path = Path(root)
-        return str(Path(new) / path.relative_to(old)) if path.is_relative_to(old) else root
-
-    result = moved(cfg)
-    if not any(Path(root).is_relative_to(old) for root in roots):
-        raise UserError(f"--data-root: no data set lies below '{old}', they are in "
-                        f'{", ".join(sorted(roots)) or "no data_root"}')
-    return result
-
-
 def print_plan(runs: list[Run]) -> None:
-    for number, run in enumerate(runs, 1):
-        print(f'# [{number}/{len(runs)}] {run.cfg["name"]}')
+    number = {run.work_dir: i for i, run in enumerate(runs, 1)}
+    for run in runs:
+        after = f', after {", ".join(f"[{number[folder]}]" for folder in run.needs)}' if run.needs else ''
+        print(f'# [{number[run.work_dir]}/{len(runs)}] {run.cfg["name"]}{after}')
         print('' if run.state == NEW else f'# {run.state} in {run.work_dir}\n')
+        if is_program(run.cfg):
+            print(shlex.join(['python', run.cfg['program'], *map(str, run.cfg.get('args', []))]), end='\n\n')
+            continue
         print(Config(run.cfg).pretty_text)
         print('# difference from its base files:')
         print('\n'.join(differences(run.base, run.cfg)) or '(none)', end='\n\n')
@@ -226,7 +189,9 @@ def print_plan(runs: list[Run]) -> None:
 def train(run: Run) -> Failure | None:
     """Train in this process; None if the run is finished."""
     try:
-        code = _trained(run, write_config(run))
+        config = write_config(run)
+        keep_inputs(run.work_dir, run.inputs)
+        code = run_program(config) if is_program(run.cfg) else _trained(run, config)
     except UserError as error:
         return Failure(str(error))
     except SystemExit as end:
@@ -259,7 +224,7 @@ def _trained(run: Run, config: Path) -> int | None:
 def launch(runs: list[Run], jobs: int | None, report: str | None = None) -> int:
     """Train all that have to be trained; returns the exit code. ``report``: arguments of tools.report."""
     number = {run.work_dir: f'[{i}/{len(runs)}] {run.cfg["name"]}' for i, run in enumerate(runs, 1)}
-    waiting = [run for run in runs if run.state in (NEW, PARTIAL)]
+    waiting = to_do(runs)
     report_others(runs)
 
     def begun(run: Run) -> None:
@@ -272,10 +237,10 @@ def launch(runs: list[Run], jobs: int | None, report: str | None = None) -> int:
     else:
         failures = train_all(waiting, places, train, begun)
     failed = [(run, failure) for run, failure in zip(waiting, failures) if failure is not None]
-    done = len(waiting) - len(failed) + sum(run.state == FINISHED for run in runs)
-    print(f'{done} of {len(runs)} runs finished')
-    unfinished = {run.work_dir for run, _ in failed} | {run.work_dir for run in runs if run.state == RUNNING}
-    finished = [run.work_dir for run in runs if run.work_dir not in unfinished]
+    made = {run.work_dir for run in waiting} - {run.work_dir for run, _ in failed}
+    done = [run for run in runs if run.work_dir in made or run.state == FINISHED]
+    print(f'{len(done)} of {len(runs)} runs finished')
+    finished = [run.work_dir for run in done if run.is_row]
     if len(runs) > 1 and finished:  # a single run has told it itself
         from mmseg.report.closing import closing_lines  # as above: --list and --dry-run do without
         print('\n'.join(closing_lines(finished, report)))
@@ -284,6 +249,20 @@ def launch(runs: list[Run], jobs: int | None, report: str | None = None) -> int:
         sys.stderr.write(f'error: {run.work_dir}: {failure.reason}\n')
     # a signal is why the others are not finished either
     return max((failure.code for _, failure in failed), default=0)
+
+
+def to_do(runs: list[Run], queue: bool = False) -> list[Run]:
+    """The runs that this process can do. Those that need one that another process is doing wait for it,
+    unless it is in the ``queue`` and they can stand behind it."""
+    left: set[Path] = {run.work_dir for run in runs
+                       if run.state == RUNNING and not (queue and is_queued(run.work_dir))}
+    found = []
+    for run in runs:
+        if not left.isdisjoint(run.needs):
+            left.add(run.work_dir)
+        elif run.state in (NEW, PARTIAL):
+            found.append(run)
+    return found
 
 
 def report_others(runs: list[Run]) -> None:
@@ -298,7 +277,7 @@ def report_others(runs: list[Run]) -> None:
 def submit_all(runs: list[Run], args: argparse.Namespace) -> int:
     """Put what has to be trained into slurm's queue; returns the exit code."""
     report_others(runs)
-    waiting = [run for run in runs if run.state in (NEW, PARTIAL)]
+    waiting = to_do(runs, queue=True)
     logs = group_of(args) / 'jobs'
     for run, job in zip(waiting, submit(waiting, args.slurm, logs)):
         print(f'job {job.job_id}: {run.cfg["name"]} in {run.work_dir}')

@@ -20,15 +20,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmseg.apis.guided_labels import Guide, pair_up
 from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of, test_pipeline
 from mmseg.apis.pseudo_labels import make_pseudo_labels
-from mmseg.apis.recorded_folder import OF_TRAINING, digest, file_digest, images_digest, refuse_own_folder
+from mmseg.apis.recorded_folder import digest, images_digest, refuse_own_folder
+from mmseg.apis.target_images import target_configs
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.pseudo_label_rules import RULES, build_rule, check_weights
-from mmseg.datasets import CustomDataset, build_dataset, leaf_configs
+from mmseg.datasets import CustomDataset, build_dataset
 from mmseg.datasets.loading.loader import translate_worker_errors
 from mmseg.models.segmentors import AveragedSegmentor
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.config_trust import warn_of_code
+from mmseg.utils.files import file_digest
 
 if TYPE_CHECKING:
     from mmseg.utils.config import Config
@@ -71,30 +73,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
                         help='do not warn before Python code of another folder is run (configs are code)')
     parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda:0, ...')
     return parser.parse_args(argv)
-
-
-def target_configs(cfg: Config, flip: bool, others: Config | None = None) -> list[dict]:
-    """The data sets of the training's target in test mode.
-
-    Args:
-        others: the config of another training, whose target is meant; its images are prepared as ``cfg``
-            says.
-
-    Raises:
-        UserError: the config trains on nothing, or its test pipeline cannot mirror.
-    """
-    train = ((others or cfg).get('data') or {}).get('train')
-    if not train:
-        raise UserError('the config has no data.train, whose target is to be labelled')
-    pipeline = [dict(transform) for transform in test_pipeline(cfg)]
-    if flip:
-        augmented = [transform for transform in pipeline if transform['type'] == 'MultiScaleFlipAug']
-        if not augmented:
-            raise UserError('--flip and --rule proda: data.test.pipeline has no MultiScaleFlipAug to change')
-        augmented[0]['flip'] = True
-    target = train['target'] if isinstance(train, Mapping) and 'target' in train else train
-    return [{**{key: value for key, value in leaf.items() if key not in OF_TRAINING},
-             'pipeline': pipeline, 'test_mode': True} for leaf in leaf_configs(target)]
 
 
 def build_targets(configs: Sequence[dict], cfg: Config, out: str) -> list[CustomDataset]:

@@ -5,8 +5,8 @@
 
 The runs of --exp are those of run_experiments.py --exp ID with the same --options, on any machine; where
 their data lay and how many processes loaded it do not matter. Folders of runs may be of any config: those
-that differ in their seed alone are one row. A score is the last evaluation's. What is not finished is named
-below the table.
+that differ in their seed alone are one row. A score is the last evaluation's, and that of the last stage
+where a row has stages. What is not finished is named below the table.
 """
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ import io
 import re
 import statistics
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments import generate_experiment_cfgs, list_experiments, resolve
+from mmseg.experiments.changes import changed
 from mmseg.experiments.differences import differences
-from mmseg.experiments.runs import FINISHED, PLACE_KEYS, as_text, find_kept_config, read, state_of
+from mmseg.experiments.runs import FINISHED, PLACE_KEYS, Run, as_text, find_kept_config, read, state_of
 from mmseg.experiments.selection import seeds, selected, words
+from mmseg.experiments.stages import Row, fill, is_program, unfold
 from mmseg.report.logs import Curves, read_run
 from mmseg.report.record import read_record
 from mmseg.report.results import collect
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
-from mmseg.utils.config import Config, load_config, parse_options
+from mmseg.utils.config import parse_options
 from mmseg.utils.files import write_bytes, write_json
 
 NO_RUN = 'not run'
@@ -56,6 +58,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--metric', default='mIoU', help='score in the logs (default: mIoU)')
     parser.add_argument('--best', action='store_true', help='the best evaluation of each run, not the last: '
                         'chosen with the labels that it is scored on, so optimistic')
+    parser.add_argument('--stages', action='store_true',
+                        help='with --exp: rows for the trainings before the last stage, too')
     parser.add_argument('--options', nargs='+', action='extend', metavar='KEY=VALUE',
                         help='with which the runs of --exp were started')
     parser.add_argument('--work-dirs', type=Path, default=Path('work_dirs'), metavar='DIR',
@@ -99,19 +103,45 @@ def folders_of(cfg: dict, exp: int, work_dirs: Path) -> list[Path]:
     return sorted(found, key=lambda folder: folder.name, reverse=True)
 
 
-def configs_of_table(args: argparse.Namespace) -> list[dict]:
+class Found(NamedTuple):
+    """What has a score: its config, the folders of its runs, the newest first, and why there are none."""
+
+    cfg: dict
+    folders: list[Path]
+    note: str
+
+
+def runs_of_table(args: argparse.Namespace) -> dict[str, Found]:
+    """By name, so that a stage of several rows is there once."""
     options = parse_options(args.options)
-    cfgs = [load_config(Config(resolve(cfg)), options)._cfg_dict.to_dict()
-            for cfg in generate_experiment_cfgs(args.exp)]
-    return [cfgs[place] for place in selected(cfgs, args.only, args.seeds)]
+    rows = [changed(unfold(resolve(cfg), {}, resolve), options) for cfg in generate_experiment_cfgs(args.exp)]
+    return {name: found for place in selected([row.cfg for row in rows], args.only, args.seeds)
+            for name, found in runs_of_row(rows[place], args).items()}
 
 
-def scores_of_table(cfgs: Sequence[dict], args: argparse.Namespace) -> list[Score]:
+def runs_of_row(row: Row, args: argparse.Namespace) -> dict[str, Found]:
+    """Of the row itself, and of the trainings before it where they are asked for. A run belongs to a row if
+    those do from which it has its inputs."""
+    folders: dict[str, list[Path]] = {}
+    chains: list[dict[str, Run]] = [{}]
+    cfgs = {**{name: cfg for name, (cfg, _) in row.stages.items()}, '': row.cfg}
+    for name, cfg in cfgs.items():
+        filled = [(fill(cfg, chain, {}) if row.stages else cfg, chain) for chain in chains]
+        chains = [{**chain, name: Run(one, {}, folder, state_of(folder, one))}
+                  for one, chain in filled for folder in folders_of(one, args.exp, args.work_dirs)]
+        folders[name] = list(dict.fromkeys(chain[name].work_dir for chain in chains))
+    begun = [name for name in cfgs if folders[name]]
+    note = f"{NO_RUN}: comes after '{begun[-1]}'" if begun else NO_RUN
+    return {cfg['name']: Found(cfg, folders[name], note) for name, cfg in cfgs.items()
+            if not name or args.stages and not is_program(cfg)}
+
+
+def scores_of_table(found: Mapping[str, Found], args: argparse.Namespace) -> list[Score]:
     """
     Raises:
         UserError: not one run of the table is there.
     """
-    scores = [score_of(cfg, folders_of(cfg, args.exp, args.work_dirs), row_of(cfg), args) for cfg in cfgs]
+    scores = [score_of(cfg, folders, row_of(cfg), args, note) for cfg, folders, note in found.values()]
     if all(score.note == NO_RUN for score in scores):
         raise UserError(f"'{args.work_dirs}' has no run of experiment {args.exp} with these options: "
                         f'run_experiments.py --exp {args.exp}')
@@ -158,13 +188,14 @@ def _without_names(cfg: dict) -> dict:
             if key not in ('seed', 'exp', *PLACE_KEYS) and not key.startswith('name')}
 
 
-def score_of(cfg: dict, folders: Sequence[Path], row: str, args: argparse.Namespace) -> Score:
-    """Of the newest finished run among ``folders``."""
+def score_of(cfg: dict, folders: Sequence[Path], row: str, args: argparse.Namespace,
+             note: str = NO_RUN) -> Score:
+    """Of the newest finished run among ``folders``; ``note`` where there are none."""
     states = {folder: state_of(folder, cfg) for folder in folders}
     done = [folder for folder, state in states.items() if state == FINISHED]
     if not done:
         unfinished = ', '.join(f'{state}: {folder}' for folder, state in states.items())
-        return Score(row, cfg['name'], None, unfinished or NO_RUN)
+        return Score(row, cfg['name'], None, unfinished or note)
     curve = _curve(read_run(str(done[0])), args.metric, done[0])
     last = max(curve) if curve else 0
     if not curve or (last < cfg['runner']['max_iters'] and not args.best):
@@ -204,12 +235,11 @@ def as_csv(metric: str, rows: Sequence[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def collected(cfgs: Sequence[dict], args: argparse.Namespace) -> dict[str, Any]:
+def collected(found: Iterable[Found], args: argparse.Namespace) -> dict[str, Any]:
     """The newest finished run of each config as data."""
     newest = []
-    for cfg in cfgs:
-        found = folders_of(cfg, args.exp, args.work_dirs)
-        done = [folder for folder in found if state_of(folder, cfg) == FINISHED]
+    for cfg, folders, _ in found:
+        done = [folder for folder in folders if state_of(folder, cfg) == FINISHED]
         newest += [read_record(folder, args.scores) for folder in done[:1]]
     titles = {id: title for id, title, _ in list_experiments()}
     return collect(newest, args.exp, titles.get(args.exp, ''), f'python run_experiments.py --exp {args.exp}')
@@ -218,11 +248,11 @@ def collected(cfgs: Sequence[dict], args: argparse.Namespace) -> dict[str, Any]:
 @one_line_errors
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    cfgs = [] if args.runs else configs_of_table(args)
-    scores = scores_of_runs(args) if args.runs else scores_of_table(cfgs, args)
+    found = {} if args.runs else runs_of_table(args)
+    scores = scores_of_runs(args) if args.runs else scores_of_table(found, args)
     missing = [score for score in scores if score.value is None]
     if args.json:
-        write_json(args.json, collected(cfgs, args))
+        write_json(args.json, collected(found.values(), args))
     table = (as_csv if args.format == 'csv' else as_markdown)(args.metric, rows_of(scores))
     if args.out:
         write_bytes(args.out, table.encode())

@@ -69,6 +69,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def resolved_config(args: argparse.Namespace) -> Config:
     """The config with what the command line says put over it."""
     cfg = load_config(args.config, parse_options(args.options))
+    if cfg.get('stages'):
+        raise UserError(f"the config '{args.config}' has stages before it ({', '.join(cfg.stages)}): "
+                        'run_experiments.py --config trains them all')
     for key in NEEDED_KEYS:
         if key not in cfg:
             raise UserError(f"the config '{args.config}' has no key '{key}', which training needs")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.apis.inference import choose_device, load_step
-from mmseg.apis.recorded_folder import OF_TRAINING, digest, file_digest, images_digest, refuse_own_folder
+from mmseg.apis.recorded_folder import OF_TRAINING, digest, images_digest, refuse_own_folder
 from mmseg.apis.translation import Translator, init_generator, translate_images
 from mmseg.datasets import CustomDataset, build_dataset, leaf_configs
 from mmseg.datasets.pipelines import Resize
@@ -27,6 +27,7 @@ from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.arguments import parse_size
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.config_trust import warn_of_code
+from mmseg.utils.files import file_digest
 
 if TYPE_CHECKING:
     from mmseg.utils.config import Config

@@ -17,7 +17,7 @@ _base_ = [
 ]
 
 seed = 0
-data = dict(samples_per_gpu=4, workers_per_gpu=4)
+data = dict(samples_per_gpu=4, workers_per_gpu=4, train=dict(target=dict(full_images=True)))
 n_gpus = 1
 runner = dict(type='IterBasedRunner', max_iters=62412)
 checkpoint_config = dict(by_epoch=False, interval=62412, max_keep_ckpts=1)

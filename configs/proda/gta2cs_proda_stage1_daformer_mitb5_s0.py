@@ -17,7 +17,7 @@ _base_ = [
 ]
 
 seed = 0
-data = dict(samples_per_gpu=2, workers_per_gpu=4)
+data = dict(samples_per_gpu=2, workers_per_gpu=4, train=dict(target=dict(full_images=True)))
 optimizer_config = None
 n_gpus = 1
 runner = dict(type='IterBasedRunner', max_iters=40000)

@@ -13,9 +13,8 @@ _base_ = [
     '../_base_/schedules/poly10warm_toy.py',
 ]
 
-data = dict(samples_per_gpu=2, workers_per_gpu=2)
+data = dict(samples_per_gpu=2, workers_per_gpu=2, train=dict(target=dict(full_images=True)))
 optimizer_config = None
-uda = dict(prototype_steps=100)
 
 name = 'streets_proda_stage1_mitb0_s0'
 exp = 'basic'

@@ -24,15 +24,6 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def file_digest(path: str) -> str:
-    """Of a file's content."""
-    found = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
-
-
 def images_digest(datasets: Iterable[CustomDataset]) -> str:
     """Of the names and sizes of all images."""
     return digest([(info['filename'], osp.getsize(osp.join(dataset.img_dir, info['filename'])))

@@ -25,6 +25,7 @@ from mmseg.engine.hooks import (
     UDAVisualizationHook,
 )
 from mmseg.engine.hooks.eval_hook import EvalHook, class_subsets
+from mmseg.engine.hooks.start_hook import StartHook
 from mmseg.engine.optimizer import build_optimizers
 from mmseg.engine.precision import grad_scaler, prepare_networks, set_tf32
 from mmseg.engine.runner import IterBasedRunner
@@ -36,6 +37,7 @@ from mmseg.utils import build_from_cfg, get_root_logger
 from mmseg.utils.distributed import parallel, world
 
 from .inference import choose_device
+from .target_images import target_images
 
 
 def train_segmentor(model: nn.Module, dataset: Any, cfg: Any, distributed: bool = False,
@@ -142,6 +144,8 @@ def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validat
         runner.register_hook(ParameterSyncHook(every), priority='LOW')
     if getattr(dataset, 'PALETTE', None) is not None and isinstance(runner.model, UDADecorator):
         runner.register_hook(UDAVisualizationHook(dataset.PALETTE))
+    workers = cfg['data'].get('workers_per_gpu', 0)
+    runner.register_hook(StartHook(partial(target_images, cfg, runner.device, workers)), priority='LOWEST')
     loggers = build_logger_hooks(cfg.get('log_config') or {})
     intervals = [hook.interval for hook in loggers] or [DEFAULT_LOG_INTERVAL]
     runner.register_hook(FiniteLossHook(min(intervals)))

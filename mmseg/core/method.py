@@ -77,6 +77,20 @@ class Pass:
     log_gradients: str | None = None
 
 
+@dataclass(frozen=True)
+class TargetImages:
+    """The target images of a training.
+
+    Args:
+        count: how many there are.
+        images: (place among them, normalised image (1 3 H W) on the device); with several processes, each
+            has its share.
+    """
+
+    count: int
+    images: Iterator[tuple[int, Tensor]]
+
+
 class Method(nn.Module):
     """What is trained. ``OptimizerStep`` makes a step of it; a step is
 
@@ -104,6 +118,10 @@ class Method(nn.Module):
         """For each optimiser, by its name in the config, the names of the networks that it updates. The
         config of a method with one optimiser has it without a name."""
         raise NotImplementedError
+
+    def start(self, target: Callable[[], TargetImages]) -> None:
+        """Before the first step of a training, not of a resumed one, in eval mode. ``target()`` gives the
+        target's images as at test."""
 
     def begin_step(self) -> None:
         """Before the passes of a step, e.g. the update of a teacher."""

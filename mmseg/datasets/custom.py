@@ -23,6 +23,7 @@ from .files import find_files, join_root, require_dir, require_inside, write_lab
 from .loading.image_cache import CachedImages, StaleCache, cached_length, folder_of
 from .loading.image_header import refuse_turned, turned_file
 from .pipelines import Compose
+from .pipelines.full_image import with_full_images
 from .pipelines.loading import read_label, rename_labels
 from .pipelines.pseudo_labels import with_margins, with_pseudo_labels
 from .preparation.class_stats import FALLBACK, ClassIds
@@ -60,6 +61,8 @@ class CustomDataset(SegEvaluator, Dataset):
             the place of those in ``img_dir``; labels take the size of their translations. None for none.
         crop_pseudo_margins: pixels of an image at its top, bottom, left and right where pseudo-labels do not
             count; training samples then hold ``valid_pseudo_mask``. None for none.
+        full_images: training samples also hold ``full_img``, the image before what the pipeline draws, and in
+            their meta data how the crop was made from it (ProDA).
 
     Raises:
         UserError: missing folder, no image, an image without label, pseudo-label or translation (in
@@ -81,7 +84,8 @@ class CustomDataset(SegEvaluator, Dataset):
                  reduce_zero_label: bool = False, classes: Sequence[str] | str | None = None,
                  palette: Sequence | None = None, use_labels: bool = True,
                  cache: str | dict | None = None, pseudo_labels: str | None = None,
-                 translated: str | None = None, crop_pseudo_margins: Sequence[int] | None = None):
+                 translated: str | None = None, crop_pseudo_margins: Sequence[int] | None = None,
+                 full_images: bool = False):
         if data_root is not None:
             require_dir(data_root, 'data root', self.DOWNLOAD)
         self.data_root = data_root
@@ -92,6 +96,7 @@ class CustomDataset(SegEvaluator, Dataset):
         self.ignore_index, self.reduce_zero_label = ignore_index, reduce_zero_label
         self.pseudo_labels, self.translated, self.crop_pseudo_margins = (
             None if test_mode else x for x in (pseudo_labels, translated, crop_pseudo_margins))
+        self.full_images = full_images and not test_mode
         self._choose_classes(classes, palette)
         self.pipeline = Compose(self._adapt(pipeline))
         self._turns = any(getattr(transform, 'turns', False) for transform in self.pipeline.transforms)
@@ -166,6 +171,8 @@ class CustomDataset(SegEvaluator, Dataset):
     def _adapt(self, pipeline: Sequence[dict]) -> list:
         """The pipeline without the steps on labels where labels are not used; where they are, they
         are read as :meth:`get_gt_seg_map` does. With steps for pseudo-labels and margins, if any."""
+        if self.full_images:
+            pipeline = with_full_images(pipeline)
         if self.pseudo_labels is not None:
             pipeline = with_pseudo_labels(pipeline)
         if self.crop_pseudo_margins is not None:

@@ -13,11 +13,12 @@ from mmseg.utils import ConfigError, UserError
 from mmseg.utils.ranges import check_range
 
 from .builder import DATASETS
+from .pipelines.formatting import FULL
 from .pseudo_labels import FIELD, VALID
 from .rare_class_sampling import RareClassSampler
 from .weather_cityscapes import scene_of
 
-TARGET_KEYS = ('img_metas', 'img', FIELD)  # of a target's sample; its labels, if it has any, stay out
+TARGET_KEYS = ('img_metas', 'img', FULL, FIELD)  # of a target's sample; its labels, if it has any, stay out
 
 
 @DATASETS.register_module()
@@ -59,6 +60,9 @@ class UDADataset(Dataset):
         self.CLASSES, self.PALETTE = source.CLASSES, source.PALETTE
         self.paired = dict(paired or {})
         self.sync_crop_size = None if sync_crop_size is None else tuple(sync_crop_size)
+        if self.sync_crop_size and getattr(target, 'full_images', False):
+            raise ConfigError('data.train: sync_crop_size cuts crops once more, of which full_images of the '
+                              'target do not know: leave one of them out')
         for side in self.sync_crop_size or ():
             check_range(side, 'data.train.sync_crop_size', 1)
         source, self.note = _unpaired(source, target, exclude_paired_source)

@@ -4,13 +4,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import queue
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,38 +72,61 @@ def device_groups(runs: Sequence[Run], jobs: int | None = None,
 
 def train_all(runs: Sequence[Run], places: Sequence[Devices], train: Train,
               begun: Callable[[Run], None]) -> list[Failure | None]:
-    """Train each run in the next free place; the failures, in the order of ``runs``.
+    """Train each run in the next free place, after those of ``runs`` that it needs; the failures, in the
+    order of ``runs``. What needs a run that failed is not begun.
 
     Args:
         train: what a process of its own calls for a run.
         begun: called as a run begins.
     """
-    free: queue.Queue[Devices] = queue.Queue()
-    for place in places:
-        free.put(place)
+    free = list(places)
     children = Children()
     quiet = len(places) > 1  # several at once would mix up their lines on the terminal
+    waiting = list(range(len(runs)))
+    training: dict[Future, tuple[int, Devices]] = {}
+    failures: dict[int, Failure | None] = {}
+    number = {run.work_dir: i for i, run in enumerate(runs)}
 
-    def one(run: Run) -> Failure | None:
-        place = free.get()
-        try:
-            begun(run)
-            return children.run(run, train, place, quiet)
-        finally:
-            free.put(place)
+    def needed(i: int) -> list[int]:
+        return [number[folder] for folder in runs[i].needs if folder in number]
+
+    def one(i: int, place: Devices) -> Failure | None:
+        begun(runs[i])
+        return children.run(runs[i], train, place, quiet)
 
     with children.stopped_by_signals(), ThreadPoolExecutor(len(places)) as executor:
-        return list(executor.map(one, runs))
+        while waiting or training:
+            for i in [i for i in waiting if all(other in failures for other in needed(i))]:
+                failed = [other for other in needed(i) if failures[other] is not None]
+                if failed:
+                    failures[i] = _not_begun(runs[failed[0]], failures[failed[0]])
+                elif free:
+                    place = free.pop(0)
+                    training[executor.submit(one, i, place)] = i, place
+                else:
+                    break
+                waiting.remove(i)
+            for ended in wait(training, return_when=FIRST_COMPLETED).done if training else ():
+                i, place = training.pop(ended)
+                failures[i] = ended.result()
+                free.append(place)
+    return [failures[i] for i in range(len(runs))]
+
+
+def _not_begun(run: Run, failure: Failure) -> Failure:
+    return Failure(f'not begun: {run.work_dir}, which it needs, is not finished', failure.code)
 
 
 class Children:
     """The processes that train; a signal that asks this process to end is handed on to them, so that each can
     write a checkpoint."""
 
+    method = 'spawn'  # what torch has begun in this process, forked ones could not use
+
     def __init__(self):
         self.processes: set[multiprocessing.process.BaseProcess] = set()
         self.ended_by: int | None = None
-        self.context = multiprocessing.get_context('spawn')
+        self.context = multiprocessing.get_context(self.method)
 
     def run(self, run: Run, train: Train, devices: Devices, quiet: bool) -> Failure | None:
         if self.ended_by is not None:
@@ -150,6 +172,7 @@ def handled(handlers: Mapping[int, Any]) -> Iterator[None]:
 
 
 def _train_and_report(train: Train, run: Run, devices: Devices, quiet: bool, connection) -> None:
+    threading.Thread(target=_end_with_the_launch, args=(run.devices,), daemon=True).start()
     # torch counts devices when it first uses one, which is later
     if devices:
         os.environ['CUDA_VISIBLE_DEVICES'] = ','.join(devices)
@@ -161,6 +184,15 @@ def _train_and_report(train: Train, run: Run, devices: Devices, quiet: bool, con
         failure = Failure.by_signal(signal.SIGINT, STOPPED)
     connection.send(failure)
     connection.close()
+
+
+def _end_with_the_launch(devices: int) -> None:
+    """If the launching process is killed, nobody waits for this one, and the same command would find its
+    folder in use. Several processes are asked to end, since they are not children of this one alone."""
+    launch = multiprocessing.parent_process()
+    if launch is not None:
+        launch.join()
+        os.kill(os.getpid(), signal.SIGKILL if devices == 1 else signal.SIGTERM)
 
 
 def _speak_to(path: Path) -> None:

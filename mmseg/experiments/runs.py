@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from glob import escape
@@ -24,27 +24,35 @@ from mmseg.utils.config import load_config
 from mmseg.utils.errors import UserError
 from mmseg.utils.files import unused_path, write_json
 
+from .inputs import INPUTS, identities, kept_inputs, placeless
+
 # what of a config says where a run works, not what it computes
 PLACE_KEYS = ('work_dir', 'resume_from')
 SLURM_JOB = 'slurm_job.txt'
 LOCK = '.lock'
 CONSOLE = 'console.txt'  # what a run says that trains beside others
+OUTPUT, DONE = 'output', 'done.json'  # of a program: what it makes, and that it has made all of it
 LOOK_SECONDS = 1.0
 NEW, PARTIAL, RUNNING, FINISHED = 'new', 'partial', 'running', 'finished'
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training: its whole config, the config it is a difference from, where it works.
+    """One training: its whole config, the config it is a difference from, where it works. A stage of an
+    experiment may also be a program: its ``cfg`` has ``program``, a file of this project, and its ``args``.
 
     ``state`` is NEW, PARTIAL (goes on from its latest checkpoint), RUNNING (another process trains it, or it
-    is queued) or FINISHED.
+    is queued) or FINISHED. ``inputs`` are the files and folders that it takes from the runs in the folders
+    ``needs``; ``is_row`` tells a row of its experiment from what is only a stage of one.
     """
 
     cfg: dict[str, Any]
     base: dict[str, Any]
     work_dir: Path
     state: str = NEW
+    inputs: tuple[Path, ...] = ()
+    needs: tuple[Path, ...] = ()
+    is_row: bool = True
 
     @property
     def config_file(self) -> Path:
@@ -58,6 +66,15 @@ class Run:
             raise UserError(f"'{self.cfg.get('name')}': n_gpus is {count!r}, expected a number from 1 on")
         return count
 
+    @property
+    def output(self) -> Path:
+        """What a later stage takes from it: a program's folder, a training's last checkpoint."""
+        if 'program' in self.cfg:
+            return self.work_dir / OUTPUT
+        last = self.work_dir / f'iter_{self.cfg["runner"]["max_iters"]}.pth'
+        latest = self.work_dir / 'latest.pth'
+        return latest if self.state == FINISHED and not last.is_file() else last
+
 
 def read(path: str | Path) -> dict[str, Any]:
     """A config file with its base files merged in, as a plain dict."""
@@ -65,9 +82,10 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def as_text(cfg: dict) -> str:
-    """For comparing: reading turns some of json's lists back into tuples."""
-    return json.dumps({key: value for key, value in cfg.items() if key not in PLACE_KEYS}, sort_keys=True,
-                      default=str)
+    """For comparing: reading turns some of json's lists back into tuples. The folder of another run is known
+    by its name, wherever it lies."""
+    content = {key: value for key, value in cfg.items() if key not in PLACE_KEYS}
+    return json.dumps(placeless(content), sort_keys=True, default=str)
 
 
 def unique_name(name: str) -> str:
@@ -100,17 +118,19 @@ def forget_failed_start(run: Run) -> None:
     stays: it may hold the only traceback."""
     if run.state != NEW or not run.work_dir.is_dir():
         return
-    if {path.name for path in run.work_dir.iterdir()} <= {run.config_file.name, LOCK}:
+    if {path.name for path in run.work_dir.iterdir()} <= {run.config_file.name, LOCK, INPUTS}:
         shutil.rmtree(run.work_dir)
 
 
 def can_go_on(folder: Path) -> bool:
-    """Whether the folder has a checkpoint."""
-    return (folder / 'latest.pth').is_file() or bool(checkpoints(folder))
+    """Whether the folder has a checkpoint, or a part of a program's output."""
+    return any((folder / name).exists() for name in ('latest.pth', OUTPUT)) or bool(checkpoints(folder))
 
 
 def is_done(folder: Path, cfg: dict) -> bool:
-    """Whether the folder has the checkpoint of the config's last step."""
+    """Whether the folder has the checkpoint of the config's last step, or all of a program's output."""
+    if 'program' in cfg:
+        return (folder / DONE).is_file()
     last = (cfg.get('runner') or {}).get('max_iters')
     found = checkpoints(folder)
     if found:
@@ -147,23 +167,27 @@ def earlier_runs(group: Path, cfg: dict) -> dict[Path, str]:
     return found
 
 
-def find_or_create_run(cfg: dict, base: dict, group: Path, rerun: bool = False) -> Run:
-    """``cfg`` as a run of ``group``: in its earlier folder, unless it left nothing there to go on with or
-    ``rerun`` asks for a new one."""
+def find_or_create_run(cfg: dict, base: dict, group: Path, rerun: bool = False,
+                       inputs: Sequence[Path] = (), **settings: Any) -> Run:
+    """``cfg`` as a run of ``group``: in its earlier folder, unless it left nothing there to go on with, was
+    begun with other ``inputs``, or ``rerun`` asks for a new one. ``settings``: further fields of the run."""
     earlier = {} if rerun else earlier_runs(group, cfg)
+    settings['inputs'] = tuple(inputs)
     for state in (FINISHED, RUNNING, PARTIAL):
         for folder in (folder for folder, found in earlier.items() if found == state):
-            return Run({**cfg, 'work_dir': str(folder)}, base, folder, state)
+            if kept_inputs(folder) in (None, identities(inputs)):
+                return Run({**cfg, 'work_dir': str(folder)}, base, folder, state, **settings)
     folder = group / unique_name(cfg['name'])
-    return Run({**cfg, 'work_dir': str(folder)}, base, folder)
+    return Run({**cfg, 'work_dir': str(folder)}, base, folder, **settings)
 
 
 def write_config(run: Run) -> Path:
-    """Keep the resolved config in the folder of the run; a resumed run's earlier one stays."""
+    """Keep the resolved config in the folder of the run; a resumed run's earlier one stays, but for where the
+    inputs of a stage lie now."""
     path = run.config_file
     if path.exists() and as_text(read(path)) != as_text(run.cfg):
         path = Path(unused_path(path))
-    if not path.exists():
+    if not path.exists() or run.inputs:
         write_json(path, run.cfg)
     return path
 

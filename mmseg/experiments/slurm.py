@@ -1,4 +1,5 @@
-"""Training runs as an array of slurm jobs, which go on in the next job when their time is up."""
+"""Runs as slurm jobs, which go on in the next job when their time is up: an array of those that need nothing,
+and one job that waits for others for each that does."""
 from __future__ import annotations
 
 import contextlib
@@ -11,23 +12,25 @@ from mmseg.utils.errors import UserError
 from mmseg.utils.files import write_bytes
 from mmseg.utils.project import PROJECT
 
+from .inputs import keep_inputs
 from .launch import SECONDS_TO_SAVE, start, training_command
-from .runs import SLURM_JOB, Run, write_config
+from .programs import program_command
+from .runs import SLURM_JOB, Run, is_queued, write_config
 
 DAY = 24 * 60  # minutes
 # A training of days in a queue of hours is requeued many times; submitit's own limit is 3.
 MOST_TIMEOUTS = 1000
 
 
-class TrainingJob:
-    """Trains the run of a kept config from its latest checkpoint on, or from the start.
+class RunJob:
+    """Does the run of a kept config, from its latest checkpoint on or from the start.
 
     When the scheduler signals that the time is up, submitit calls ``checkpoint``, which has the training
     write one and end, and puts what it returns into the queue again.
     """
 
-    def __init__(self, config: Path, devices: int):
-        self.config, self.devices = Path(config).absolute(), devices
+    def __init__(self, folder: Path, command: Sequence[str], inputs: Sequence[Path] = ()):
+        self.folder, self.command, self.inputs = folder, list(command), tuple(inputs)
         self.directory = os.getcwd()  # relative paths in the config start here
         self._pid: int | None = None
 
@@ -35,16 +38,16 @@ class TrainingJob:
         """The folder of the finished run.
 
         Raises:
-            RuntimeError: the training failed; its last words are in the job's log.
+            RuntimeError: it failed; its last words are in the job's log.
         """
-        folder = self.config.parent
-        child = start(training_command(self.config, self.devices), cwd=self.directory)
+        keep_inputs(self.folder, self.inputs)
+        child = start(self.command, cwd=self.directory)
         self._pid = child.pid
         self._wait()
         code = child.wait()
         if code:
-            raise RuntimeError(f'{folder}: the training ended with exit code {code}')
-        return str(folder)
+            raise RuntimeError(f'{self.folder}: it ended with exit code {code}')
+        return str(self.folder)
 
     def checkpoint(self):
         """End the training and describe the job that goes on with it."""
@@ -53,7 +56,7 @@ class TrainingJob:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, 15)
             self._wait()
-        return DelayedSubmission(TrainingJob(self.config, self.devices))
+        return DelayedSubmission(RunJob(self.folder, self.command, self.inputs))
 
     def _wait(self) -> None:
         """Until the training has ended. ``Popen.wait`` has a lock that it may hold when the signal comes, and
@@ -63,9 +66,10 @@ class TrainingJob:
 
 
 def submit(runs: Sequence[Run], settings: Mapping[str, Any], folder: Path) -> list:
-    """Submit the runs as one array.
+    """Submit the runs: as one array, but for those that need others; these wait for them.
 
     Args:
+        runs: none before those that it needs.
         settings: of submitit's ``AutoExecutor``, e.g. ``timeout_min``, ``slurm_partition``;
             ``cluster='local'`` runs the jobs on this machine.
         folder: of the jobs' logs.
@@ -82,15 +86,44 @@ def submit(runs: Sequence[Run], settings: Mapping[str, Any], folder: Path) -> li
     # where the package is not installed, the jobs find that of this checkout
     paths = [str(PROJECT), os.environ.get('PYTHONPATH')]
     os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, paths))
+    jobs: dict[Path, Any] = {}
+    alone, others = [run for run in runs if not run.needs], [run for run in runs if run.needs]
     import submitit
     try:
-        with executor.batch():
-            jobs = [executor.submit(TrainingJob(write_config(run), run.devices)) for run in runs]
+        with executor.batch() if alone else contextlib.nullcontext():
+            jobs.update({run.work_dir: executor.submit(_job(run)) for run in alone})
+        for run in others:
+            _wait_for_needed(executor, run, jobs, settings)
+            jobs[run.work_dir] = executor.submit(_job(run))
     except (submitit.core.utils.FailedSubmissionError, OSError) as error:
         raise UserError(f'slurm did not take the jobs: {error}') from error
-    for run, job in zip(runs, jobs):
-        write_bytes(run.work_dir / SLURM_JOB, f'{job.job_id}\n'.encode())
-    return jobs
+    for run in runs:
+        write_bytes(run.work_dir / SLURM_JOB, f'{jobs[run.work_dir].job_id}\n'.encode())
+    return [jobs[run.work_dir] for run in runs]
+
+
+def _job(run: Run) -> RunJob:
+    config = write_config(run).absolute()
+    command = program_command(config) if 'program' in run.cfg else training_command(config, run.devices)
+    return RunJob(run.work_dir.absolute(), command, run.inputs)
+
+
+def _wait_for_needed(executor: Any, run: Run, jobs: Mapping[Path, Any], settings: Mapping[str, Any]) -> None:
+    """Let the next job begin when those of the runs that ``run`` needs have ended well. If one cannot any
+    more, slurm takes the job out of the queue. Where there is no queue, they are waited for here."""
+    here = [jobs[folder] for folder in run.needs if folder in jobs]
+    if executor.cluster != 'slurm':
+        for job in here:
+            job.wait()
+        return
+    earlier = [(folder / SLURM_JOB).read_text().strip() for folder in run.needs
+               if folder not in jobs and is_queued(folder)]
+    after = ':'.join([*(job.job_id for job in here), *earlier])
+    conditions = [settings.get('slurm_dependency'), f'afterok:{after}' if after else None]
+    executor.update_parameters(
+        slurm_dependency=','.join(filter(None, conditions)) or None,
+        slurm_additional_parameters={**settings.get('slurm_additional_parameters', {}),
+                                     'kill-on-invalid-dep': 'yes'})
 
 
 def _executor(runs: Sequence[Run], settings: Mapping[str, Any], folder: Path):

@@ -65,7 +65,7 @@ KINDS: dict[str, Kind] = {
     'checkpoint_config.max_keep_ckpts': _whole(-1),
     'evaluation': _or_none(DICT), 'evaluation.interval': COUNT,
     'log_config': _or_none(DICT), 'log_config.interval': COUNT, 'log_config.hooks': LOGGERS,
-    'custom_hooks': _or_none(DICTS), 'name': NAME, 'work_dir': _or_none(TEXT),
+    'custom_hooks': _or_none(DICTS), 'stages': _or_none(DICT), 'name': NAME, 'work_dir': _or_none(TEXT),
     'log_level': LEVEL, 'load_from': _or_none(TEXT), 'resume_from': _or_none(TEXT),
     'seed': _or_none(_whole(0, LARGEST_SEED, f'a whole number from 0 to {LARGEST_SEED}')),
 }

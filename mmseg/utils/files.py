@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import itertools
 import json
 import os
@@ -177,3 +178,12 @@ def unused_path(path: str | os.PathLike) -> str:
     names = itertools.chain([path], (path.with_name(f'{path.stem}_{n}{path.suffix}')
                                      for n in itertools.count(2)))
     return str(next(p for p in names if not p.exists()))
+
+
+def file_digest(path: str | os.PathLike) -> str:
+    """sha256 of the file's bytes, in hexadecimal digits."""
+    found = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()

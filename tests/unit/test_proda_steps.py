@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from two_processes import both
 from uda_models import META, batch, tiny
 
+from mmseg.core.method import TargetImages
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.engine.optimizer import build_optimizers
 from mmseg.models.builder import BACKBONES, HEADS, build_train_model
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.uda import proda, proda_distillation
 from mmseg.models.uda.parts.ema_teacher import follow
+from mmseg.models.uda.parts.quarter import classified
 from mmseg.models.uda.parts.strong_view import GREY, StrongView, strong_images, warp_labels
 from mmseg.utils import ConfigError
 from mmseg.utils.distributed import parallel
@@ -268,15 +270,71 @@ def test_empty_prototypes_are_told():
         stage.train_step(data, step)
 
 
-def prototypes_of_process(rank: int) -> Tensor:
+def target_images(first: int = 0, every: int = 1) -> TargetImages:
+    """Of three whole images, the share of a process."""
+    whole = [golden.image(SEED + 90 + k, 1, 32, 48) for k in range(3)]
+    return TargetImages(3, ((k, whole[k]) for k in range(first, 3, every)))
+
+
+def started(first: int = 0, every: int = 1, **settings) -> nn.Module:
+    stage, _, _ = small(type='ProDA', prototype_steps=0, **settings)
+    stage.eval().start(lambda: target_images(first, every))
+    return stage.train()
+
+
+@pytest.mark.parametrize('cap', [3000, 2])
+def test_prototypes_begin_as_means_over_all_target_images(cap):
+    """Running means of four epochs, whose count is capped, by the authors' words."""
+    stage, _, _ = small(type='ProDA', prototype_epochs=4, prototype_steps=0)
+    stage.prototypes.max_count = cap
+    stage.eval().start(target_images)
+    means: dict[int, Tensor] = {}
+    counts = dict.fromkeys(range(19), 0)
+    with torch.no_grad():
+        for _ in range(4):
+            for _, img in target_images().images:
+                output, feature = classified(stage.model, stage.model, img)
+                label = output.prediction.coarse.argmax(1)[0]
+                for c in range(19):
+                    if (label == c).sum() >= 10:
+                        mean = feature[0][:, label == c].mean(1)
+                        means[c] = (means.get(c, 0) * counts[c] + mean) / (counts[c] + 1)
+                        counts[c] = min(counts[c] + 1, cap)
+    assert means
+    assert stage.prototypes.counts.tolist() == list(counts.values())
+    for c, mean in means.items():
+        torch.testing.assert_close(stage.prototypes.vectors[c], mean, rtol=1e-4, atol=1e-5)
+
+
+def test_labels_are_cut_from_those_of_the_full_image():
+    """The start network's probabilities of the whole image, enlarged to it, and then the crop's view."""
+    stage = started(prototype_epochs=1)
+    stage.begin_step()
+    full = golden.image(SEED + 80, 2, 64, 96)
+    metas = [dict(META, crop_from=(64, 96), crop_bbox=(16, 48, 32, 64), flip=flip) for flip in (False, True)]
+    data = dict(target_img=full[..., 16:48, 32:64], target_img_metas=metas, target_full_img=full)
+    with torch.no_grad():
+        coarse = stage.start_model.coarse_logits(full).softmax(1)
+        prob = torch.nn.functional.interpolate(coarse, (64, 96), mode='bilinear', align_corners=True)
+        prob = prob[..., 16:48, 32:64]
+        prob[1] = prob[1].flip(-1)
+        expected = torch.nn.functional.interpolate(prob, (8, 8), mode='bilinear', align_corners=True)
+        torch.testing.assert_close(stage._soft_label(data), expected)
+        alone = stage._soft_label({key: data[key] for key in ('target_img', 'target_img_metas')})
+    assert not torch.allclose(alone, expected, atol=1e-3)
+
+
+def prototypes_of_process(rank: int) -> tuple[Tensor, Tensor]:
     stage, step, _ = small(type='ProDA', prototype_steps=2)
     stage.distribute(partial(parallel, device=torch.device('cpu')))
     stage.train_step(batch(rank, size=32, images=1, cell=8), step)
-    return stage.prototypes.vectors
+    return stage.prototypes.vectors, started(rank, 2, prototype_epochs=4).prototypes.vectors
 
 
 def test_prototypes_are_of_the_images_of_all_processes(tmp_path, one_thread):  # noqa: F811
-    first, second = both(tmp_path, prototypes_of_process)
+    (first, start), (second, other_start) = both(tmp_path, prototypes_of_process)
+    assert torch.equal(start, other_start)
+    torch.testing.assert_close(start, started(prototype_epochs=4).prototypes.vectors, rtol=1e-5, atol=1e-6)
     stage, step, _ = small(type='ProDA', prototype_steps=2)
     parts = [batch(rank, size=32, images=1, cell=8) for rank in (0, 1)]
     stage.train_step({key: torch.cat([part[key] for part in parts]) if torch.is_tensor(parts[0][key])

@@ -14,6 +14,7 @@ from ..pseudo_labels import FIELD, VALID
 
 META_KEYS = ('filename', 'ori_filename', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip',
              'flip_direction', 'img_norm_cfg')
+FULL = 'full_img'  # the image that img is a crop of, see KeepFullImage
 # What these are where no transform has set them.
 META_DEFAULTS = {'flip': False, 'flip_direction': None}
 
@@ -107,14 +108,14 @@ class ToDataContainer:
 
 @PIPELINES.register_module()
 class DefaultFormatBundle:
-    """img → float or uint8 tensor (C H W), gt_semantic_seg and pseudo_semantic_seg → int64 (1 H W),
+    """img, full_img → float or uint8 tensor (C H W), gt_semantic_seg and pseudo_semantic_seg → int64 (1 H W),
     valid_pseudo_mask → uint8 (1 H W), all to be stacked."""
 
     deterministic = keeps_labels = True
 
     def __call__(self, results: dict) -> dict:
-        if 'img' in results:
-            results['img'] = DataContainer(image_to_tensor(results['img']), stack=True)
+        for key in [key for key in ('img', FULL) if key in results]:
+            results[key] = DataContainer(image_to_tensor(results[key]), stack=True)
         for key, dtype in (('gt_semantic_seg', np.int64), (FIELD, np.int64), (VALID, np.uint8)):
             if key in results:
                 label = to_tensor(results[key][None].astype(dtype))

@@ -115,7 +115,8 @@ class RandomCrop:
 
     With ``cat_max_ratio`` < 1 a window counts as good when it holds more than one class and none
     covers that share or more of its pixels that are not ignored. Up to ten windows are looked at;
-    if none is good an eleventh is taken as it is.
+    if none is good an eleventh is taken as it is. Notes crop_from, the size (height, width) of what it
+    cuts, and crop_bbox (top, bottom, left, right).
 
     Args:
         crop_size: (height, width); a smaller image is kept whole along that side.
@@ -157,6 +158,7 @@ class RandomCrop:
                 if self._is_good(self.crop(results['gt_semantic_seg'], bbox)):
                     break
                 bbox = self.get_crop_bbox(img)
+        results.update(crop_from=img.shape[:2], crop_bbox=bbox)
         # copies: the image may be one of a cache, from which the rows of the window alone are read
         results['img'] = self.crop(img, bbox).copy()
         results['img_shape'] = results['pad_shape'] = results['img'].shape

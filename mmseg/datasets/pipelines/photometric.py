@@ -9,11 +9,12 @@ import numpy as np
 from mmseg.utils import UserError
 
 from ..builder import PIPELINES
+from .formatting import FULL
 
 
 @PIPELINES.register_module()
 class Normalize:
-    """(img − mean) / std per channel, to float32; sets img_norm_cfg.
+    """(img − mean) / std per channel, to float32, of img and full_img; sets img_norm_cfg.
 
     Args:
         mean: per channel, in units of 0 … 255, in the order of the output's channels.
@@ -36,7 +37,8 @@ class Normalize:
             raise UserError(f'Normalize: an image has {channels} channels, and mean {self.mean.size}, std '
                             f'{self.std.size}, to_rgb={self.to_rgb}: give one mean and std for each, and '
                             'to_rgb=False unless they are three; or load with color_type=\'color\'')
-        results['img'] = mmcv.imnormalize(results['img'], self.mean, self.std, self.to_rgb)
+        for key in [key for key in ('img', FULL) if key in results]:
+            results[key] = mmcv.imnormalize(results[key], self.mean, self.std, self.to_rgb)
         results['img_norm_cfg'] = dict(mean=self.mean, std=self.std, to_rgb=self.to_rgb)
         return results
 

@@ -5,8 +5,9 @@ from .dacs import DACS
 from .dannet import DANNet
 from .fda import FDA
 from .mgcda import MGCDA
-from .proda import ProDA, ProDAWarmup
+from .proda import ProDA
 from .proda_distillation import ProDADistillation
+from .proda_warmup import ProDAWarmup
 from .uda_decorator import UDADecorator
 
 __all__ = ['ADVENT', 'BDL', 'CycleGAN', 'DACS', 'DANNet', 'FDA', 'MGCDA', 'MinEnt', 'ProDA',

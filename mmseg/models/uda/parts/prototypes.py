@@ -5,8 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg.core.method import TargetImages
 from mmseg.utils import DataError
+from mmseg.utils.distributed import world
 from mmseg.utils.ranges import check_range
+
+from .quarter import classified
 
 
 def class_means(features: Tensor, prediction: Tensor, label: Tensor | None = None,
@@ -37,6 +41,24 @@ def class_means(features: Tensor, prediction: Tensor, label: Tensor | None = Non
     total = torch.bmm(members.transpose(1, 2), features.float().flatten(2).transpose(1, 2))
     means = total / count.clamp(min=1).unsqueeze(-1)
     return means * present.unsqueeze(-1), present
+
+
+@torch.no_grad()
+def means_of_images(network: nn.Module, target: TargetImages, num_classes: int) -> tuple[Tensor, Tensor]:
+    """``class_means`` of many images, from what a network in eval mode predicts of them at its own
+    resolution: means (N C D) and which are there (N C). Several processes share the images, and all get all.
+    """
+    classifier = network.decode_head.conv_seg.weight
+    means = torch.zeros(target.count, num_classes, classifier.shape[1], device=classifier.device)
+    present = torch.zeros(target.count, num_classes, device=classifier.device)
+    for place, img in target.images:
+        output, features = classified(network, network, img)
+        of_one = class_means(features, output.prediction.coarse.argmax(dim=1), num_classes=num_classes)
+        means[place], present[place] = of_one[0][0], of_one[1][0]
+    if world()[1] > 1:
+        for x in (means, present):  # an image is one process's, so nothing is added to it
+            torch.distributed.all_reduce(x)
+    return means, present > 0
 
 
 class Prototypes(nn.Module):

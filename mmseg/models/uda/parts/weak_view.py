@@ -1,8 +1,9 @@
 """The weak view of a target image, repeated on maps of the full image (ProDA; microsoft/ProDA)."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,12 @@ class WeakView:
     crop: tuple[int, int]
     flip: bool
 
+    @classmethod
+    def of(cls, meta: Mapping[str, Any]) -> WeakView:
+        """The view that a crop's meta data tell of (``full_images`` of a data set)."""
+        top, bottom, left, right = meta['crop_bbox']
+        return cls(tuple(meta['crop_from']), (top, left), (bottom - top, right - left), bool(meta['flip']))
+
     def __call__(self, features: Tensor, stride: int = 4) -> Tensor:
         """The same view of a map (1 D h w) of the full image, at 1/``stride`` of the crop's resolution.
 
@@ -45,3 +52,20 @@ class WeakView:
 def weak_views(features: Tensor, views: Sequence[WeakView], stride: int = 4) -> Tensor:
     """Maps of full images (B D h w) → those of their weak views; the crops have one size."""
     return torch.cat([view(feature, stride) for feature, view in zip(features.split(1), views)])
+
+
+def crop_views(batch: Mapping[str, Any]) -> Sequence[WeakView] | None:
+    """How the target's crops of a batch were made from its full images, which stand in ``target_views`` or in
+    the meta data of the crops; None where the batch has no full images."""
+    if 'target_full_img' not in batch:
+        return None
+    return batch.get('target_views') or [WeakView.of(meta) for meta in batch['target_img_metas']]
+
+
+def cut_probabilities(coarse: Tensor, full: Tensor, views: Sequence[WeakView]) -> Tensor:
+    """Probabilities of full images, at any resolution (B C h w) → of the crops (B C H W). They are enlarged
+    to the size of ``full`` (B 3 H' W') first, as the authors' stored ones are; one by one, for the memory.
+    """
+    enlarged = (F.interpolate(one, full.shape[-2:], mode='bilinear', align_corners=True)
+                for one in coarse.split(1))
+    return torch.cat([view(one, stride=1) for one, view in zip(enlarged, views)])
