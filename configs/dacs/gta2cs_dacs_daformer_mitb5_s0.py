@@ -22,6 +22,7 @@ n_gpus = 1
 runner = dict(type='IterBasedRunner', max_iters=40000)
 checkpoint_config = dict(by_epoch=False, interval=40000, max_keep_ckpts=1)
 evaluation = dict(interval=4000, metric='mIoU')
+model = dict(decode_head=dict(loss_decode=dict(avg_non_ignore='unweighted')))
 
 name = 'gta2cs_dacs_daformer_mitb5_s0'
 exp = 'basic'

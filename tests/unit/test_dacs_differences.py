@@ -2,16 +2,20 @@
 against golden values of the authors' code."""
 from __future__ import annotations
 
+from pathlib import Path
+
 import golden
 import numpy as np
 import pytest
 import torch
 from method_recipe import ToyMulti, assert_agree, logits, low, sample, stack, up
+from uda_models import batch, sgd, tiny, uda_model
 
 from mmseg.models.losses import CrossEntropyLoss
 from mmseg.models.uda.parts.class_mix import draw_class_masks, mix
 from mmseg.models.uda.parts.ema_teacher import update_teacher
 from mmseg.models.uda.parts.pseudo_label import pixel_weight, pseudo_label
+from mmseg.utils.config import load_config
 
 DACS, SIDE = 12000, 64
 ALPHA, THRESHOLD = 0.99, 0.968
@@ -72,3 +76,56 @@ def test_average_of_the_teacher(dacs, step):
     golden.fill(teacher, prefix='ema.')
     update_teacher(teacher, student, step, ALPHA)
     assert_agree(teacher.body.weight.flatten()[:64], dacs[f'ema/it{step}'])
+
+
+def original(**uda):
+    """DACS with its authors' keys, on a network of milliseconds."""
+    torch.manual_seed(0)
+    model = tiny()
+    model['decode_head']['loss_decode'] = dict(type='CrossEntropyLoss', avg_non_ignore='unweighted')
+    return uda_model(model, alpha=ALPHA, mix_per_image=True, **uda)
+
+
+def test_the_teacher_follows_after_the_step():
+    """α_t of that step: it copies the student of step 0, whose update it has seen; a resumed run does too."""
+    method = original(teacher_after_step=True)
+    expected = None
+    for step in range(3):
+        if step == 2:
+            state = method.state_dict(), method.training_state()
+            method = original(teacher_after_step=True)
+            method.load_state_dict(state[0])
+            method.load_training_state(state[1])
+        before = method.ema_model.decode_head.conv_seg.weight.clone()
+        method.train_step(batch(5 + step, size=32, cell=8), sgd(method))
+        student = method.model.decode_head.conv_seg.weight.detach()
+        alpha = min(1 - 1 / (step + 1), ALPHA)
+        expected = student if step == 0 else alpha * before + (1 - alpha) * student
+        torch.testing.assert_close(method.ema_model.decode_head.conv_seg.weight, expected)
+    assert not torch.equal(expected, student)
+    plain = original()
+    plain.train_step(batch(5, size=32, cell=8), sgd(plain))
+    assert not torch.equal(plain.ema_model.decode_head.conv_seg.weight,
+                           plain.model.decode_head.conv_seg.weight)
+
+
+def test_the_method_averages_the_source_over_its_labels():
+    method = original(teacher_after_step=True)
+    data = batch(5, size=32, cell=8)
+    data['gt_semantic_seg'][:, :, :12] = 255
+    with torch.no_grad():
+        logits = method.model.encode_decode(data['img'])
+    wanted = torch.nn.functional.cross_entropy(logits, data['gt_semantic_seg'][:, 0], ignore_index=255)
+    log = method.train_step(data, sgd(method))['log_vars']
+    torch.testing.assert_close(log['decode.loss_seg'], wanted)
+
+
+def test_the_config_of_the_paper_has_its_keys():
+    root = Path(__file__).parents[2] / 'configs/dacs'
+    cfg = load_config(root / 'gta2cs_dacs_dlv2_r101_s0.py')
+    assert (cfg.uda.alpha, cfg.uda.pseudo_threshold) == (ALPHA, THRESHOLD)
+    assert cfg.uda.color_jitter_strength == 0.25
+    assert cfg.uda.teacher_after_step and cfg.uda.mix_per_image and cfg.uda.mix_ignore_label
+    assert (cfg.uda.pseudo_weight_ignore_top, cfg.uda.pseudo_weight_ignore_bottom) == (0, 0)
+    assert cfg.model.decode_head.loss_decode.avg_non_ignore == 'unweighted'
+    assert tuple(cfg.model.decode_head.dilations) == (6, 12) and 'COCO' in cfg.model.pretrained

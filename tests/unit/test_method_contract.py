@@ -21,7 +21,7 @@ from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.engine.optimizer import build_optimizers
 from mmseg.engine.runner import IterBasedRunner
 from mmseg.models.builder import UDA, build_train_model
-from mmseg.utils import CheckpointError, ConfigError
+from mmseg.utils import CheckpointError, ConfigError, UserError
 from mmseg.utils.distributed import parallel
 
 SGD = dict(type='SGD', lr=0.05, momentum=0.9)
@@ -94,6 +94,21 @@ def trained(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def test_every_registered_method_is_here():
     assert {(uda or {}).get('type') for uda, _ in METHODS.values()} - {None} == set(UDA.module_dict)
+
+
+@pytest.mark.parametrize('name', [name for name in METHODS if METHODS[name][0]])
+def test_a_batch_without_what_the_method_learns_from_is_told(name):
+    model = built(name)
+    says = {'gt_semantic_seg': 'no labels of the source: its pipeline is to load',
+            'target_img': "no images of a target: data.train is to be dict.type='UDADataset'"}
+    if name == 'CycleGAN':
+        says = {'target_img': 'target_img.* missing'}
+    elif name == 'MIC of the source':
+        del says['target_img']
+    for key, message in says.items():
+        found = {name: value for name, value in data(0).items() if name != key}
+        with pytest.raises(UserError, match=message):
+            model.train_step(found, step_of(name, model))
 
 
 def test_the_toy_is_small():

@@ -55,6 +55,8 @@ class CycleGAN(UDADecorator):
             'semantic' and 'restored_semantic' (0) it is plain CycleGAN.
     """
 
+    needs = ()  # which images there are is looked at with their channels
+
     def __init__(self, model: dict, max_iters: int, blocks: int = 9, channels: int = 64, pool_size: int = 50,
                  weights: Mapping = OF_BDL):
         super().__init__(model)

@@ -31,15 +31,14 @@ class DACS(TeacherStudent):
     Args:
         model: config of the network; student, teacher and ImageNet encoder are built from it.
         max_iters: length of the training, in steps.
-        alpha: α of the teacher.
-        pseudo_threshold: τ, 0–1.
+        alpha, pseudo_threshold: α of the teacher; τ, 0–1.
+        teacher_after_step: the teacher follows after a step, as DACS's does, not before it, as DAFormer's.
         pseudo_weight_ignore_top, pseudo_weight_ignore_bottom: rows of the target without weight, pixels.
         imnet_feature_dist_lambda: λ_FD; 0 switches the feature distance off.
         imnet_feature_dist_classes: train ids of the classes compared; None compares every position.
         imnet_feature_dist_scale_min_ratio: smallest share of a class in a cell of the feature map, 0–1.
-        mix: only 'class' exists (ClassMix).
-        mix_per_image, mix_ignore_label: draw the pasted classes of each image on its own; let ignored
-            pixels be drawn as a class. The defaults are the released code's.
+        mix, mix_per_image, mix_ignore_label: only 'class' exists (ClassMix); draw the pasted classes of each
+            image on its own; let ignored pixels be drawn as a class. The defaults are DAFormer's.
         blur, color_jitter_strength, color_jitter_probability: see ``StrongAugmentation``.
         entropy_balance: config of the entropy balance loss; None is DAFormer.
         mix_losses: configs of further losses on the logits of the mixed batch.
@@ -53,7 +52,7 @@ class DACS(TeacherStudent):
 
     def __init__(self, model: dict, max_iters: int, alpha: float = 0.99, pseudo_threshold: float = 0.968,
                  pseudo_weight_ignore_top: int = 0, pseudo_weight_ignore_bottom: int = 0,
-                 imnet_feature_dist_lambda: float = 0.0,
+                 teacher_after_step: bool = False, imnet_feature_dist_lambda: float = 0.0,
                  imnet_feature_dist_classes: Sequence[int] | None = None,
                  imnet_feature_dist_scale_min_ratio: float | None = None, mix: str = 'class',
                  mix_per_image: bool = False, mix_ignore_label: bool = True, blur: bool = True,
@@ -70,6 +69,7 @@ class DACS(TeacherStudent):
         check_self_training(alpha, pseudo_threshold, *self.ignore_rows, imnet_feature_dist_lambda)
         self.max_iters, self.alpha, self.pseudo_threshold = max_iters, alpha, pseudo_threshold
         self.mix_per_image, self.mix_ignore_label = mix_per_image, mix_ignore_label
+        self.teacher_after_step = teacher_after_step
         self.augmentation = checked_augmentation(blur, color_jitter_probability, color_jitter_strength)
         self.debug_img_interval, self.joint_encoder = debug_img_interval, joint_encoder
         self.log_gradients = 'src.grad_magnitude' if print_grad_magnitude else None
@@ -82,7 +82,7 @@ class DACS(TeacherStudent):
         self.train()
 
     def begin_step(self) -> None:
-        if self.ema_model is not None:
+        if self.ema_model is not None and not (self.teacher_after_step and self.local_iter):
             update_teacher(self.ema_model, self.model, self.local_iter, self.alpha)                  # 1
         if self.mic is not None:
             self.mic.begin_step(self.model, self.local_iter)

@@ -1,17 +1,29 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from mmseg.core.method import Method
+from mmseg.utils import DataError
 
 from ..builder import build_segmentor
 
+# what a batch may lack, and where it comes from
+ORIGIN = {
+    'gt_semantic_seg': 'labels of the source: its pipeline is to load and collect gt_semantic_seg',
+    'target_img': "images of a target: data.train is to be dict(type='UDADataset', source=…, target=…)"}
+
 
 class UDADecorator(Method):
-    """A UDA method around a student network: inference is the student's."""
+    """A UDA method around a student network: inference is the student's.
+
+    ``needs`` are the entries of a batch that it cannot do without.
+    """
+
+    needs: tuple[str, ...] = ('gt_semantic_seg', 'target_img')
 
     def __init__(self, model: dict):
         super().__init__()
@@ -33,6 +45,17 @@ class UDADecorator(Method):
 
     def trainable(self) -> dict[str, tuple[str, ...]]:
         return {'optimizer': ('student',)}
+
+    def train_step(self, data_batch: Mapping[str, Any], optimizer: Any, **kwargs: Any) -> dict[str, Any]:
+        """As of ``Method``.
+
+        Raises:
+            DataError: the batch lacks what the method learns from.
+        """
+        for key in self.needs:
+            if key not in data_batch:
+                raise DataError(f'uda {type(self).__name__}: no {ORIGIN[key]}')
+        return super().train_step(data_batch, optimizer, **kwargs)
 
     def end_step(self) -> None:
         self.local_iter += 1

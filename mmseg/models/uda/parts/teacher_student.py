@@ -10,7 +10,7 @@ from mmseg.utils.ranges import check_ranges
 
 from ...builder import build_segmentor
 from ..uda_decorator import UDADecorator
-from .ema_teacher import teacher_mode
+from .ema_teacher import teacher_mode, update_teacher
 
 
 def check_self_training(alpha: float, pseudo_threshold: float, ignore_top: int, ignore_bottom: int,
@@ -33,11 +33,15 @@ class TeacherStudent(UDADecorator):
         teacher: whether there is the second.
     """
 
+    teacher_after_step = False  # whether the teacher follows here, after a step
+
     def __init__(self, model: dict, imagenet: bool, teacher: bool = True):
         super().__init__(model)
         self.ema_model = build_segmentor(model).requires_grad_(False) if teacher else None
         self.imnet_model = build_segmentor(model).requires_grad_(False) if imagenet else None
         self.mix_losses = nn.ModuleList()
+        if not teacher:
+            self.needs = ('gt_semantic_seg',)
 
     def networks(self) -> dict[str, nn.Module]:
         all_of_them = {'student': self.model, 'teacher': self.ema_model, 'imagenet': self.imnet_model}
@@ -63,6 +67,11 @@ class TeacherStudent(UDADecorator):
                 raise UserError('the feature distance compares with a pretrained encoder: set '
                                 'model.pretrained, or uda.imnet_feature_dist_lambda=0')
             self.imnet_model.init_weights()
+
+    def end_step(self) -> None:
+        if self.teacher_after_step and self.ema_model is not None:
+            update_teacher(self.ema_model, self.model, self.local_iter, self.alpha)
+        super().end_step()
 
     def train(self, mode: bool = True) -> TeacherStudent:
         super().train(mode)
