@@ -9,8 +9,11 @@ import pytest
 import torch
 from golden import DATA, TOLERANCE, fill, image, label, relative_error
 from hrda import DOUBLE, GOLDEN, assert_measured, embed_as_released, hrda, hrda_dlv2
+from mmcv import Config
 from uda_models import META, seed_all
 
+from experiments import CONFIG_DIR
+from mmseg.engine.optimizer import build_optimizer
 from mmseg.models.builder import build_segmentor
 from mmseg.models.decode_heads import DAFormerHead
 from mmseg.models.losses.supervision import supervise
@@ -53,6 +56,28 @@ def test_names_of_the_released_checkpoints(name, config):
     with torch.device('meta'):
         network = build_segmentor(config)
     assert {key: list(value.shape) for key, value in network.state_dict().items()} == NAMES[name]
+
+
+@pytest.mark.parametrize('file, name, test', [
+    ('hrda_daformer_sepaspp_mitb5', 'hrda_daformer_sepaspp_mitb5', 'slide'),
+    ('hrda_deeplabv2red_r101', 'hrda_dlv2red_r101v1c', 'whole')])
+def test_base_configs_are_the_released_networks(file, name, test):
+    """Whose decoders, attention included, learn ten times as fast as the encoder."""
+    models, schedules = (f'{CONFIG_DIR}/_base_/{kind}' for kind in ('models', 'schedules'))
+    cfg = Config.fromfile(f'{models}/{file}.py').model
+    with torch.device('meta'):
+        network = build_segmentor(dict(cfg, pretrained=None))
+    assert {key: list(value.shape) for key, value in network.state_dict().items()} == NAMES[name]
+    assert (cfg.scales, cfg.hr_crop_size, cfg.feature_scale) == ([1, 0.5], [512, 512], 0.5)
+    assert (cfg.crop_coord_divisible, cfg.decode_head.hr_loss_weight, cfg.test_cfg.mode) == (8, 0.1, test)
+    if 'mitb5' in file:
+        assert cfg.test_cfg == dict(
+            mode='slide', batched_slide=True, stride=[512, 512], crop_size=[1024, 1024])
+        optimizer = build_optimizer(network, Config.fromfile(f'{schedules}/adamw_mit.py').optimizer)
+        settings = {id(p): (round(group['lr'], 9), group['weight_decay'])
+                    for group in optimizer.param_groups for p in group['params']}
+        of_decoders = {settings[id(p)] for p in network.decode_head.parameters()}
+        assert of_decoders == {(6e-4, 0.01)}
 
 
 # --------------------------------------------------------------------- crops
