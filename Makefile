@@ -31,15 +31,16 @@ wheel: setup ## dist/: wheels of the package, with configs and programs, and of 
 fuzz: setup ## random label files, statistics and configs for ten minutes (FUZZ_MINUTES=10)
 	OMP_NUM_THREADS=1 FUZZ_MINUTES=$(FUZZ_MINUTES) "$(PYTHON_IN_VENV)" -m pytest -r fE -o log_cli=true tests/e2e/test_fuzz.py
 
-lint: setup ## style, commented-out code, complexity, imports against the floors
+lint: setup ## style, commented-out code, complexity, imports against the floors, types
 	"$(PYTHON_IN_VENV)" -m ruff check .
 	"$(VENV)/bin/lint-imports" --no-cache
+	"$(PYTHON_IN_VENV)" -m mypy
 
 clean-demo: ## remove what `make demo` made
 	rm -rf work_dirs/demo data/streets
 
 clean-cache: ## remove caches and build results
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 clean-venv: ## remove the environments

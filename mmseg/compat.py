@@ -77,7 +77,7 @@ class _MovedModules(MetaPathFinder, Loader):
         return ModuleSpec(fullname, self) if new_name(fullname) else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return importlib.import_module(new_name(spec.name))
+        return importlib.import_module(str(new_name(spec.name)))
 
     def exec_module(self, module: ModuleType) -> None:
         """It has run under its new name."""

@@ -5,7 +5,7 @@ import contextlib
 import os
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -48,7 +48,7 @@ def write_whole(path: str | os.PathLike, write: Callable[[BinaryIO], Any],
 
 
 @contextlib.contextmanager
-def _disk_errors_alone():
+def _disk_errors_alone() -> Iterator[None]:
     """torch's writer hides a disk error behind an error of its own, on the way out of which the first is
     still known."""
     try:
@@ -124,7 +124,7 @@ def newest_checkpoint(folder: str | os.PathLike, report: Callable[[str], Any]) -
     """
     candidates = list(checkpoints_of(folder).values()) or [
         path for path in [Path(folder) / 'latest.pth'] if path.is_file()]
-    reasons = []
+    reasons: list[str] = []
     for path in candidates:
         try:
             checked_meta(verify_file(path), str(path))
@@ -142,7 +142,9 @@ def newest_checkpoint(folder: str | os.PathLike, report: Callable[[str], Any]) -
 def remove_older(path: str | os.PathLike, keep: int) -> None:
     """Remove the earliest checkpoints beside ``path`` (an ``iter_<N>.pth``) so that ``keep`` up to it
     remain."""
-    step = int(STEP_NAME.fullmatch(Path(path).name)[1])
+    found = STEP_NAME.fullmatch(Path(path).name)
+    assert found is not None, path
+    step = int(found[1])
     older = [file for number, file in checkpoints_of(Path(path).parent).items() if number < step]
     for file in older[keep - 1:]:
         file.unlink(missing_ok=True)

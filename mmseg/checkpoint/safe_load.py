@@ -33,7 +33,7 @@ def _under_name(function: Callable, module: str) -> Callable:
 
 # numpy's scalars and arrays stand in the meta data of public checkpoints. numpy 2 moved the functions that
 # make them; both names are known, so that either's files can be read by either.
-SAFE_TYPES = [
+SAFE_TYPES: list[Any] = [
     np.ndarray, np.dtype, OrderedDict,
     *{type(np.dtype(code)) for code in np.typecodes['AllInteger'] + 'efd?US'},
     *(_under_name(function, f'{package}.multiarray') for package in ('numpy.core', 'numpy._core')

@@ -7,7 +7,7 @@ before anything of a training is touched: an optimizer with moments of another s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -123,7 +123,7 @@ def _check_group(group: Any, own: Mapping, path: str, where: str) -> dict[int, T
     return dict(zip(numbers, own['params']))
 
 
-def _state_of_dummy(kind: type[torch.optim.Optimizer], group: Mapping) -> dict[str, bool]:
+def _state_of_dummy(kind: Callable[..., torch.optim.Optimizer], group: Mapping) -> dict[str, bool]:
     """What an optimizer of this kind keeps for a parameter: name → whether it has the parameter's shape."""
     settings = {name: value for name, value in group.items() if name not in ('params', 'initial_lr')}
     settings.update({name: False for name in ('fused', 'foreach', 'capturable') if name in settings})

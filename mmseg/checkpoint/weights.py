@@ -182,7 +182,7 @@ def load_pretrained(backbone: nn.Module, path: str, extras: Sequence[str] = (),
         rename: gives the file's entries the names that they have in ``backbone``.
     """
     path = find_pretrained(path)
-    state = state_dict_of(load_file(path))
+    state: Mapping[str, torch.Tensor] = state_dict_of(load_file(path))
     for prefix in (STUDENT_PREFIX + 'backbone.', 'backbone.'):
         if any(k.startswith(prefix) for k in state):
             state = select_prefix(state, prefix)

@@ -26,8 +26,8 @@ class CastWeights:
 
     def __init__(self, network: nn.Module, dtype: torch.dtype):
         self.network, self.dtype = network, dtype
-        self._weights: list[nn.Parameter] = []
-        self._copies: list[nn.Parameter] = []
+        self._weights: list[torch.Tensor] = []
+        self._copies: list[torch.Tensor] = []
         self._places: list[tuple[dict, str, nn.Parameter, nn.Parameter]] = []
         self._versions: list[int] = []
 
@@ -81,7 +81,7 @@ class CastWeights:
         if not found:
             return
         gradients = [torch.empty_like(weight) for weight, _ in found]
-        torch._foreach_copy_(gradients, [copy.grad for _, copy in found])
+        torch._foreach_copy_(gradients, [copy.grad for _, copy in found if copy.grad is not None])
         added = [(weight.grad, gradient) for (weight, _), gradient in zip(found, gradients)
                  if weight.grad is not None]
         if added:

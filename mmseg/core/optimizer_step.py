@@ -192,10 +192,10 @@ class OptimizerStep:
             self.scaler.update()
 
 
-def mean_of(log_vars: list[dict[str, Tensor | float]]) -> dict[str, Tensor | float]:
+def mean_of(log_vars: Sequence[Mapping[str, Tensor | float]]) -> dict[str, Tensor | float]:
     """Of values by name; the first of them has all names."""
     if len(log_vars) == 1:
-        return log_vars[0]
+        return dict(log_vars[0])
     return {name: sum(values[name] for values in log_vars) / len(log_vars) for name in log_vars[0]}
 
 

@@ -35,9 +35,10 @@ def average_probabilities(maps: Sequence[Tensor], weights: Sequence[float] | Non
         ConfigError: another number of weights, a negative one, or a sum that is not 1.
     """
     if weights is None:
-        return sum(maps) / len(maps)
+        return sum(maps[1:], maps[0]) / len(maps)
     check_weights(weights, len(maps))
-    return sum(w * p for w, p in zip(weights, maps))
+    first, *others = (w * p for w, p in zip(weights, maps))
+    return sum(others, first)
 
 
 def check_weights(weights: Sequence[float], networks: int) -> None:

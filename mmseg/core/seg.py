@@ -1,6 +1,8 @@
 """Pixel samplers: which pixels of a batch a loss looks at."""
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmcv.utils import Registry
@@ -11,7 +13,7 @@ from mmseg.utils import build_from_cfg
 PIXEL_SAMPLERS = Registry('pixel sampler', build_func=build_from_cfg)
 
 
-def build_pixel_sampler(cfg: dict, **default_args):
+def build_pixel_sampler(cfg: dict, **default_args: Any) -> Any:
     return PIXEL_SAMPLERS.build(cfg, default_args=default_args)
 
 
@@ -26,7 +28,7 @@ class OHEMPixelSampler:
         min_kept: pixels kept at least, an image.
     """
 
-    def __init__(self, context=None, thresh: float | None = None, min_kept: int = 100000):
+    def __init__(self, context: Any = None, thresh: float | None = None, min_kept: int = 100000):
         self.context, self.thresh, self.min_kept = context, thresh, max(int(min_kept), 1)
 
     @torch.no_grad()
@@ -51,7 +53,7 @@ class OHEMPixelSampler:
         return weight
 
 
-def _pixel_loss(module, seg_logit: Tensor, label: Tensor, ignore_index: int) -> Tensor:
+def _pixel_loss(module: Any, seg_logit: Tensor, label: Tensor, ignore_index: int) -> Tensor:
     reduction, module.reduction = module.reduction, 'none'
     try:
         return module(seg_logit, label, ignore_index=ignore_index)

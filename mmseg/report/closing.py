@@ -39,8 +39,8 @@ def _scores(runs: Sequence[RunRecord]) -> str:
     labels, told = short_labels(methods), []
     for method in methods:
         evaluated = [run for run in runs if run.method == method and run.evaluated is not None]
-        values = [100 * run.last('mIoU') for run in evaluated]
+        values = [100 * score for run in evaluated if (score := run.last('mIoU')) is not None]
         deviation = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
-        score = f'{statistics.fmean(values):.2f} %{deviation}' if values else 'not evaluated'
-        told.append(score if len(methods) == 1 else f'{labels[method]} {score}')
+        mean = f'{statistics.fmean(values):.2f} %{deviation}' if values else 'not evaluated'
+        told.append(mean if len(methods) == 1 else f'{labels[method]} {mean}')
     return f'mIoU {", ".join(told)}'

@@ -27,13 +27,13 @@ __all__ = ['Config', 'load_config', 'parse_options']
 class _SafeYaml(BaseFileHandler):
     """In the place of mmcv's reader, with which a .yaml file can run anything."""
 
-    def load_from_fileobj(self, file, **kwargs) -> Any:
+    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
         return yaml.safe_load(file)
 
-    def dump_to_fileobj(self, obj: Any, file, **kwargs) -> None:
+    def dump_to_fileobj(self, obj: Any, file: Any, **kwargs: Any) -> None:
         yaml.safe_dump(obj, file)
 
-    def dump_to_str(self, obj: Any, **kwargs) -> str:
+    def dump_to_str(self, obj: Any, **kwargs: Any) -> str:
         return yaml.safe_dump(obj)
 
 
@@ -101,7 +101,7 @@ def _make_room(node: Any, parts: list[str], value: Any) -> None:
     """Let an option put a dict, or something in one, where the config has None or a plain value; mmcv
     asks for the key ``_delete_`` then."""
     first, *rest = parts
-    if not isinstance(node, Mapping) or first not in node:
+    if not isinstance(node, dict) or first not in node:
         return
     if rest:
         if node[first] is None:

@@ -47,8 +47,8 @@ NAME = Kind("a name (text without '/')", lambda value: isinstance(value, str) an
             and not set(value) & set('/\0'))
 DATA_SET = Kind('the config of a data set (a dict) or a list of them', _is_data_set)
 LEVELS = ('CRITICAL', 'ERROR', 'WARNING', 'INFO', 'DEBUG')
-LEVEL = Kind(f'one of {", ".join(LEVELS)}', lambda value: value in LEVELS or NUMBER.holds(value))
 COUNT, NUMBER = _whole(1), _whole(0)
+LEVEL = Kind(f'one of {", ".join(LEVELS)}', lambda value: value in LEVELS or NUMBER.holds(value))
 
 KINDS: dict[str, Kind] = {
     'model': DICT, 'model.pretrained': _or_none(TEXT), 'data': DICT,
@@ -123,7 +123,8 @@ def check_top_level(cfg: Mapping) -> None:
 def edits(a: str, b: str) -> int:
     """How many letters have to be left out, added, changed or exchanged with their neighbour to turn one word
     into the other (optimal string alignment)."""
-    before, last = [], list(range(len(b) + 1))
+    before: list[int] = []
+    last = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):
         row = [i]
         for j, y in enumerate(b, 1):

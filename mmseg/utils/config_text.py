@@ -44,7 +44,7 @@ def _value(node: ast.expr) -> Any:
         case ast.Call(func=ast.Name(id='dict'), args=[ast.Dict() as inner], keywords=[]):
             return _value(inner)
         case ast.Dict(keys=keys, values=values) if None not in keys:
-            return {ast.literal_eval(key): _value(value) for key, value in zip(keys, values)}
+            return {ast.literal_eval(key): _value(value) for key, value in zip(keys, values) if key}
         case ast.List(elts=items):
             return [_value(item) for item in items]
         case ast.Tuple(elts=items):

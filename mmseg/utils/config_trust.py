@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import yaml
 from .logger import get_root_logger
 from .project import PROJECT
 
-READERS = {'.json': json.loads, '.yaml': yaml.safe_load, '.yml': yaml.safe_load}
+READERS: dict[str, Callable[[str], Any]] = {
+    '.json': json.loads, '.yaml': yaml.safe_load, '.yml': yaml.safe_load}
 
 
 def code_in(path: str | os.PathLike, seen: frozenset[Path] = frozenset()) -> Iterator[str]:

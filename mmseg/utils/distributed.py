@@ -144,9 +144,10 @@ def parallel(network: nn.Module, device: torch.device,
     """
     # later versions of torch have another name for the argument and warn of this one
     known = inspect.signature(DistributedDataParallel).parameters
-    buffers = 'forward_sync_buffers' if 'forward_sync_buffers' in known else 'broadcast_buffers'
+    settings: dict[str, Any] = {
+        'forward_sync_buffers' if 'forward_sync_buffers' in known else 'broadcast_buffers': False}
     wrapped = DistributedDataParallel(network, device_ids=None if device.type == 'cpu' else [device],
-                                      gradient_as_bucket_view=True, **{buffers: False})
+                                      gradient_as_bucket_view=True, **settings)
     if compression is not None:
         wrapped.register_comm_hook(None, default_hooks.bf16_compress_hook)
     return wrapped

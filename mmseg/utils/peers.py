@@ -82,7 +82,7 @@ class Peers:
     def leave(self, how: bytes) -> None:
         """Tell the others that this process ends, DONE or TOLD, and is not dead."""
         with _store_may_be_gone():
-            self._store.set(f'end/{self.rank}', how)
+            self._store.set(f'end/{self.rank}', how.decode())
             if self.rank == 0 and 'TORCHELASTIC_USE_AGENT_STORE' not in os.environ:
                 # the store ends with the process that keeps it
                 self._wait_for([f'end/{rank}' for rank in range(self.size)],
@@ -105,7 +105,7 @@ class Peers:
             sys.stderr.flush()
         with _store_may_be_gone():
             if first:
-                self._store.set('told', b'')
+                self._store.set('told', '')
             else:
                 self._wait_for(['told'], NOTICE_SECONDS)
 
@@ -131,7 +131,9 @@ class Peers:
 
     def _processes(self) -> dict[int | None, int]:
         """The system's numbers of the other processes on this machine, and of torchrun (None)."""
-        found = {None: os.getppid()} if 'TORCHELASTIC_RUN_ID' in os.environ else {}
+        found: dict[int | None, int] = {}
+        if 'TORCHELASTIC_RUN_ID' in os.environ:
+            found[None] = os.getppid()
         for rank in range(self.size):
             place, process = self._store.get(f'process/{rank}').decode().rsplit(' ', 1)
             if rank != self.rank and place == _place():

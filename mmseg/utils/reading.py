@@ -5,6 +5,7 @@ import codecs
 import errno
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,10 +71,10 @@ def walk_tree(folder: str | os.PathLike, refused: str = 'error') -> Iterator[tup
     return _walk(folder, '', frozenset(_identity(place) for place in (real, *real.parents)), refused)
 
 
-def _walk(place: str | os.PathLike, prefix: str, above: frozenset[tuple[int, int]], refused: str
-          ) -> Iterator[tuple[str, os.DirEntry]]:
+def _walk(place: str | os.PathLike[str], prefix: str, above: frozenset[tuple[int, int]], refused: str
+          ) -> Iterator[tuple[str, os.DirEntry[str]]]:
     try:
-        with os.scandir(place) as found:
+        with os.scandir(os.fspath(place)) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         if refused == 'skipped':
@@ -141,8 +142,7 @@ def without_repeats(names: list[str], source: str) -> list[str]:
     """``names``, each once, in order; those that are there again are told in a warning."""
     once = list(dict.fromkeys(names))
     if len(once) < len(names):
-        seen: set[str] = set()
-        again = next(name for name in names if name in seen or seen.add(name))
+        again = next(name for name, count in Counter(names).items() if count > 1)
         get_root_logger().warning(f"{source} names {len(names) - len(once)} things again, such as '{again}': "
                                   'each is taken once')
     return once

@@ -26,7 +26,7 @@ def accepted_keys(obj: Any) -> set[str] | None:
     """
     if getattr(obj, 'hands_keys_on', False):
         return None
-    inits = [c.__init__ for c in obj.__mro__ if '__init__' in vars(c)] if inspect.isclass(obj) else [obj]
+    inits = _constructors(obj)
     names: set[str] = set()
     for init in inits:
         if init is object.__init__:
@@ -93,9 +93,16 @@ def check_types(obj: Any, kwargs: Mapping[str, Any], where: str) -> None:
         raise ConfigError(f"{key} of {where} is {value!r}, expected {str(expected).replace('typing.', '')}")
 
 
+def _constructors(obj: Any) -> list[Any]:
+    """Those of a class and its bases; a function is its own."""
+    if not inspect.isclass(obj):
+        return [obj]
+    return [vars(kind)['__init__'] for kind in obj.__mro__ if '__init__' in vars(kind)]
+
+
 def _hints(obj: Any) -> dict[str, Any]:
     """Annotations of the keyword arguments, those of bases included to which ``**kwargs`` go."""
-    inits = [c.__init__ for c in obj.__mro__ if '__init__' in vars(c)] if inspect.isclass(obj) else [obj]
+    inits = _constructors(obj)
     hints: dict[str, Any] = {}
     for init in inits:
         try:

@@ -29,7 +29,7 @@ def set_random_seed(seed: int, deterministic: bool = False) -> None:
     if deterministic:
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # else cuBLAS adds up in any order
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads such memory
+        setattr(torch.utils.deterministic, 'fill_uninitialized_memory', False)  # noqa: B010  (nothing here reads it)
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
 

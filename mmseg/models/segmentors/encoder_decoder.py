@@ -186,7 +186,7 @@ class EncoderDecoder(Method):
         if img_metas is None:
             return self.outputs(*images, **kwargs)
         way = self.forward_train if return_loss else self.forward_test
-        return way(*images, img_metas, **kwargs)
+        return way(*images, img_metas, **kwargs)  # type: ignore[call-arg]  # it is not known to be one image
 
     def forward_test(self, imgs: Sequence[Tensor], img_metas: Sequence[Sequence[dict]], rescale: bool = True):
         """Class maps of a batch, augmented or not; see ``simple_test`` and ``aug_test``."""

@@ -26,8 +26,8 @@ A_T = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 
 @cache
 def _in_two_dimensions() -> tuple[Tensor, Tensor, Tensor]:
     """Bᵀ, G and Aᵀ of a whole tile, (36 36), (36 9) and (16 36), on the CPU."""
-    matrices = (torch.tensor(rows, dtype=torch.float64) for rows in (B_T, G, A_T))
-    return tuple(torch.kron(matrix, matrix).float() for matrix in matrices)
+    b_t, g, a_t = (torch.tensor(rows, dtype=torch.float64) for rows in (B_T, G, A_T))
+    return torch.kron(b_t, b_t).float(), torch.kron(g, g).float(), torch.kron(a_t, a_t).float()
 
 
 def winograd_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

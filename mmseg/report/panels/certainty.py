@@ -102,7 +102,7 @@ def mark(h: float) -> dict[str, Any]:
     }
 
 
-def reliability(number: int, curve: Mapping[str, Sequence[float | None]]) -> dict:
+def reliability(number: int, curve: Mapping[str, Sequence[Any]]) -> dict:
     """Accuracy over confidence of run ``number``; bins without pixels are left out."""
     points = [
         (x, y, share)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mmseg.core.evaluation import generated_palette
 from mmseg.engine.evaluation_record import FOLDER, IMAGES_FILE
 
@@ -46,9 +48,15 @@ class Kept:
     stem: str
     scores: Mapping[str, Any]
 
-    def read(self, what: str):
+    def read(self, what: str) -> np.ndarray | None:
         suffix = 'jpg' if what in ('image', 'entropy') else 'png'
         return read_picture(self.folder / f'{self.stem}_{what}.{suffix}', grey=what != 'image')
+
+    def kept(self, what: str) -> np.ndarray:
+        """``read`` of a complete one."""
+        picture = self.read(what)
+        assert picture is not None, (self.stem, what)
+        return picture
 
     @property
     def complete(self) -> bool:
@@ -121,17 +129,17 @@ def choose(kept: Mapping[str, Mapping[int, Kept]], number: int) -> list[str]:
 def entry(name: str, by_run: Mapping[int, Kept], palette: tuple, width: int, quality: int) -> dict[str, Any]:
     """One image of the page, with its pictures as bytes."""
     first = next(iter(by_run.values()))
-    image, truth = first.read('image'), first.read('truth')
+    image, truth = first.read('image'), first.kept('truth')
     found: dict[str, Any] = {'name': name, 'truth': label_picture(truth, palette, width), 'runs': {}}
     if image is not None:
         found['image'] = photo(image, width, quality)
     for number, one in by_run.items():
-        prediction = one.read('prediction')
-        errors = error_map(prediction, one.read('truth'), len(palette))
+        prediction = one.kept('prediction')
+        errors = error_map(prediction, one.kept('truth'), len(palette))
         found['runs'][number] = {
             'prediction': label_picture(prediction, palette, width),
             'error': label_picture(errors, ERROR_COLOURS, width),
-            'entropy': photo(heat(narrowed(one.read('entropy'), width, 3)), width, quality // 2),
+            'entropy': photo(heat(narrowed(one.kept('entropy'), width, 3)), width, quality // 2),
             **{key: plain(one.scores.get(key)) for key in ('mIoU', 'aAcc', 'entropy') if key != 'entropy'},
             'mean_entropy': plain(one.scores.get('entropy')),
         }

@@ -48,7 +48,7 @@ def score_keys(runs: Sequence[RunRecord]) -> list[str]:
 
 def _values(run: RunRecord, keys: Sequence[str]) -> dict[str, Any]:
     memory = run.last('memory') or run.evaluation.get('peak_memory_mib')
-    scores = {key: None if run.last(key) is None else 100 * run.last(key) for key in keys}
+    scores = {key: None if (last := run.last(key)) is None else 100 * last for key in keys}
     return {
         'scores': plain(scores),
         'steps': run.steps,

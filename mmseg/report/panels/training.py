@@ -68,7 +68,8 @@ def _encoded(files: Sequence[Path], budget: int) -> tuple[dict[Path, bytes], lis
     widest = max(width for width, _ in LEVELS)
     read = {path: read_picture(path) for path in files}
     damaged = [path for path, picture in read.items() if picture is None]
-    pictures = {path: narrowed(read[path], widest, cv2.INTER_AREA) for path in files if path not in damaged}
+    pictures = {path: narrowed(picture, widest, cv2.INTER_AREA) for path, picture in read.items()
+                if picture is not None}
     encoded: dict[Path, bytes] = {}
     for width, quality in LEVELS:
         encoded, size = {}, 0

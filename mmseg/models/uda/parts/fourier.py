@@ -71,7 +71,7 @@ def fourier_transfer(source: Tensor, target: Tensor, beta: float, window: str = 
         sizes = ' and '.join(f'{x.shape[-1]}x{x.shape[-2]}' for x in (source, target))
         raise DataError(f'source and target have crops of {sizes} pixels, whose frequencies differ: give '
                         'their pipelines one crop_size')
-    inside = low_frequencies(*size, beta, window).to(source.device, non_blocking=True)
+    inside = low_frequencies(size[0], size[1], beta, window).to(source.device, non_blocking=True)
     of_source, of_target = (torch.fft.rfft2(x.float()) for x in (source, target))
     moved = torch.polar(of_target.abs(), of_source.angle())
     return torch.fft.irfft2(torch.where(inside, moved, of_source), s=size)
