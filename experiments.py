@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
 
+from mmseg.experiments.comparison import Row, of_table, on_streets
 from mmseg.experiments.description import CONFIG_DIR, Experiment, describe, render
 from mmseg.utils import UserError
 from mmseg.utils.config import Config, plain
@@ -187,7 +188,16 @@ def camvid_pseudo_labels() -> list[Experiment]:
     return _grid([CAMVID], _seeds(), [dict(CAMVID_DAFORMER, **balance, **counted) for balance in balances])
 
 
-TABLES: dict[int, tuple[str, Callable[[], list[Experiment]]]] = {
+def compared_on_streets() -> list[Row]:
+    """Seeds on the outer axis: each is a whole table, of an hour on two cores."""
+    return [row for seed in SEEDS for row in on_streets(200, seed)]
+
+
+def compared_startup() -> list[Row]:
+    return on_streets(2, 0)
+
+
+TABLES: dict[int, tuple[str, Callable[[], list[Experiment] | list[Row]]]] = {
     1: ('DAFormer: UDA methods on network architectures, GTA to Cityscapes',
         architectures_and_methods),
     2: ('DAFormer: encoder and decoder exchanged', exchanged_decoders),
@@ -205,10 +215,12 @@ TABLES: dict[int, tuple[str, Callable[[], list[Experiment]]]] = {
     100: ('startup test of every architecture (2 iterations)', architectures_startup),
     101: ('startup test of every UDA method (2 iterations)', methods_startup),
     120: ('startup test of EBDA (2 iterations)', ebda_startup),
+    130: ('startup test of every compared method on synthetic streets (2 iterations)', compared_startup),
     900: ('toy benchmark: clear to adverse synthetic streets, small network', toy_benchmark),
     901: ('CamVid from day to dusk: EfficientNet-Lite0 from ImageNet, three seeds', camvid_day_to_dusk),
     902: ('CamVid from day to dusk: target and weight of the entropy balance', camvid_balance_grid),
     903: ('CamVid from day to dusk: right pseudo-labels, and a target that follows', camvid_pseudo_labels),
+    930: ('compared methods on synthetic streets, small network, short schedules', compared_on_streets),
 }
 
 
@@ -226,7 +238,7 @@ def generate_experiment_cfgs(id: int) -> list[dict]:
     if id not in TABLES:
         raise UserError(f'there is no experiment {id}: known are '
                         f'{", ".join(map(str, TABLES))} (`--list` prints their titles)')
-    return [render(experiment, id) for experiment in TABLES[id][1]()]
+    return [of_table(row, id) if isinstance(row, dict) else render(row, id) for row in TABLES[id][1]()]
 
 
 def resolve(cfg: dict) -> dict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from mmseg.utils.files import write_json
 from .runs import DONE, OUTPUT, read, run_lock
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-OWN_OUTPUT = '{out}'  # in the arguments: the folder for what the program makes
+OWN_CONFIG = 'config.json'
+OWN = ('{out}', '{config}')  # in the arguments: the folder for what the program makes, the file of its config
 
 
 def check_program(name: str, cfg: dict) -> None:
@@ -45,10 +47,13 @@ def run_program(config: Path) -> int | str | None:
         UserError: it ended with one, or another process runs it in this folder.
     """
     cfg, folder = read(config), config.parent
-    argv = [str(arg).replace(OWN_OUTPUT, str(folder / OUTPUT)) for arg in cfg.get('args', [])]
+    places = dict(zip(OWN, (str(folder / OUTPUT), str(folder / OWN_CONFIG))))
+    argv = [re.sub(r'\{\w+\}', lambda match: places[match[0]], str(arg)) for arg in cfg.get('args', [])]
     sys.path.insert(0, str(REPOSITORY))
     program = importlib.import_module(cfg['program'].removesuffix('.py').replace('/', '.'))
     with run_lock(folder):
+        if 'config' in cfg:
+            write_json(folder / OWN_CONFIG, cfg['config'])
         code = _exit_code(program, argv)
         if not code:
             write_json(folder / DONE, dict(program=cfg['program'], args=argv))

@@ -6,7 +6,8 @@ In the values of later stages, and of the row,
 
     '{NAME}'         is what stage NAME made: a training's last checkpoint, the folder of a program's files,
     '{NAME.config}'  the kept config of a training,
-    '{out}'          in the arguments of a program: where it puts its files.
+    '{out}'          in the arguments of a program: where it puts its files,
+    '{config}'       there too: the file of the stage's own ``config``, if it has one.
 
 A stage is a run with a folder of its own. Rows with the same stage share it.
 """
@@ -20,7 +21,7 @@ from typing import Any
 
 from mmseg.utils.errors import ConfigError, did_you_mean
 
-from .programs import OWN_OUTPUT, check_program
+from .programs import OWN, check_program
 from .runs import Run, as_text, find_or_create_run
 
 REFERENCE = re.compile(r'\{(\w+)(\.config)?\}')
@@ -64,12 +65,14 @@ def unfold(cfg: dict, base: dict, resolve: Callable[[dict], dict]) -> Row:
         if not isinstance(stage, Mapping) or ('program' in stage) == ('_base_' in stage):
             raise ConfigError(f"stage '{name}' of '{cfg['name']}': expected a dict with _base_ (a training) "
                               'or program')
-        if name == OWN_OUTPUT.strip('{}') or not REFERENCE.fullmatch(f'{{{name}}}'):
-            raise ConfigError(f"stage '{name}' of '{cfg['name']}': expected a word as its name, not 'out'")
+        if f'{{{name}}}' in OWN or not REFERENCE.fullmatch(f'{{{name}}}'):
+            raise ConfigError(f"stage '{name}' of '{cfg['name']}': expected a word as its name, and none of "
+                              f'{", ".join(OWN)}')
         named = {'name': f'{cfg["name"]}_{name}'}
         if is_program(stage):
             check_program(name, stage)
-            stages[name] = {**named, **stage}, {}
+            own = {'config': resolve(dict(stage['config']))} if 'config' in stage else {}
+            stages[name] = {**named, **stage, **own}, {}
         else:
             stages[name] = {**named, **resolve(dict(stage))}, resolve({'_base_': stage['_base_']})
     return Row({key: value for key, value in cfg.items() if key != 'stages'}, base, stages)
@@ -125,7 +128,7 @@ def fill(node: Any, made: Mapping[str, Run], used: dict[str, Run]) -> Any:
 
     def path(match: re.Match) -> str:
         name, config = match.groups()
-        if match[0] == OWN_OUTPUT:
+        if match[0] in OWN:
             return match[0]
         if name not in made:
             raise ConfigError(f"'{node}' refers to what is no earlier stage: {did_you_mean(name, made)}")

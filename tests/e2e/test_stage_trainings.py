@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import STREETS_TEST
+from conftest import ROOT, STREETS_TEST
 from two_processes import CLEAN
 
 import run_experiments
@@ -92,18 +92,18 @@ def change(path: Path, how) -> None:
     write_json(path, cfg)
 
 
-def launched(config: Path, *argv: str) -> None:
-    """run_experiments.py --config in this process, which has computed nothing: its stages can be forked."""
-    os.chdir(config.parent)
-    sys.path.insert(0, str(config.parent))
+def launched(folder: Path, *argv: str) -> None:
+    """run_experiments.py in this process, which has computed nothing: its stages can be forked."""
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
     torch.set_num_threads(1)
     launch.Children.method = 'fork'
-    run_experiments.main(['--config', str(config), *argv])
+    run_experiments.main([*argv, '--work-dirs', 'work'])
 
 
-def run_chain(config: Path, *argv: str) -> int:
+def run_chain(folder: Path, *argv: str) -> int:
     """The exit code; -9: killed."""
-    process = CLEAN.Process(target=launched, args=(config, *argv))
+    process = CLEAN.Process(target=launched, args=(folder, *argv))
     process.start()
     process.join()
     return process.exitcode
@@ -139,10 +139,11 @@ def assert_equal(one, other) -> None:
 
 
 def test_a_chain_that_is_killed_in_each_stage_ends_as_an_undisturbed_one(chain, tmp_path):
-    assert [run_chain(chain, '--work-dirs', 'work') for _ in STAGES] == [-9, -9, -9]
-    assert run_chain(chain, '--work-dirs', 'work') == 0
+    command = ('--config', str(chain))
+    assert [run_chain(tmp_path, *command) for _ in STAGES] == [-9, -9, -9]
+    assert run_chain(tmp_path, *command) == 0
     # the notes of the kills are there, so that this one is left alone
-    assert run_chain(chain, '--work-dirs', 'work', '--rerun') == 0
+    assert run_chain(tmp_path, *command, '--rerun') == 0
     both = folders(tmp_path)
     assert {name: len(found) for name, found in both.items()} == dict.fromkeys(STAGES, 2)
     for name in ('first', 'last'):
@@ -150,3 +151,19 @@ def test_a_chain_that_is_killed_in_each_stage_ends_as_an_undisturbed_one(chain, 
     labels = [labels_of(folder / OUTPUT) for folder in both['labels']]
     assert labels[0] == labels[1] and len(labels[0]) == 12
     assert all((folder / DONE).is_file() for folder in both['labels'])
+
+
+def test_the_stages_of_proda_in_the_startup_test(streets, tmp_path):
+    (tmp_path / 'demo').symlink_to(ROOT / 'demo')
+    here = f'data/streets={streets}'
+    assert run_chain(tmp_path, '--exp', '130', '--only', 'proda', '--data-root', here) == 0
+    found = {path.name.split('_', 3)[3].rsplit('_', 1)[0]: path for path in tmp_path.glob('work/*-exp130/*')}
+    assert sorted(found) == sorted((
+        'proda_warmup_mitb0_s0', 'proda_stage1_mitb0_s0', 'proda_mitb0_s0_labels1', 'proda_stage2_mitb0_s0',
+        'proda_mitb0_s0_labels2', 'proda_mitb0_s0'))
+    # the network of the stage before teaches the next one
+    stage1, stage2 = (load_file(str(found[f'proda_stage{number}_mitb0_s0'] / 'iter_2.pth'))['state_dict']
+                      for number in (1, 2))
+    weights = [name for name in stage2 if name.startswith('teacher.')]
+    assert weights and all(torch.equal(stage2[name], stage1[name.replace('teacher.', 'model.', 1)])
+                           for name in weights)

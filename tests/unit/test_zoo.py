@@ -63,7 +63,8 @@ def test_names_shapes_and_logits_of_the_reference(name, model, weights):
 def distinct_models() -> list[Config]:
     """One resolved config for each distinct pair of network and UDA method of all experiments."""
     cfgs = [cfg for table, _, _ in list_experiments() for cfg in generate_experiment_cfgs(table)]
-    distinct = {json.dumps([sorted(cfg['_base_']), cfg['model'], cfg.get('uda')], sort_keys=True): cfg
+    cfgs += [stage for cfg in cfgs for stage in cfg.get('stages', {}).values() if 'program' not in stage]
+    distinct = {json.dumps([sorted(cfg['_base_']), cfg.get('model'), cfg.get('uda')], sort_keys=True): cfg
                 for cfg in cfgs}
     return [Config(resolve(cfg)) for cfg in distinct.values()]
 
@@ -73,4 +74,5 @@ def test_every_generated_config_builds():
         cfg.model.pretrained = None
         with torch.device('meta'):
             model = build_train_model(cfg)
-        assert ('ema_model.backbone' in ' '.join(model.state_dict())) == ('uda' in cfg)
+        has_teacher = (cfg.get('uda') or {}).get('type') in ('DACS', 'ProDA')
+        assert ('ema_model.backbone' in ' '.join(model.state_dict())) == has_teacher
