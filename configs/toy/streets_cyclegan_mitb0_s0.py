@@ -2,7 +2,7 @@
 
 Command:  python run_experiments.py --config configs/toy/streets_cyclegan_mitb0_s0.py
 Score:    none; tools/translate.py makes the images.
-Cost:     800 iterations of batch 2 at 128x128; minutes on two CPU cores.
+Cost:     800 iterations of batch 1 at 128x128; minutes on two CPU cores.
 """
 _base_ = [
     '../_base_/toy_runtime.py',
@@ -13,7 +13,7 @@ _base_ = [
 ]
 
 data = dict(
-    samples_per_gpu=2,
+    samples_per_gpu=1,
     workers_per_gpu=2,
     train=dict(source=dict(pipeline={{_base_.target_train_pipeline}}, use_labels=False)))
 uda = dict(blocks=2, channels=16)
