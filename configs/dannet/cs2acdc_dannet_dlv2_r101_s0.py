@@ -21,7 +21,7 @@ n_gpus = 1
 runner = dict(type='IterBasedRunner', max_iters=50000)
 checkpoint_config = dict(by_epoch=False, interval=50000, max_keep_ckpts=1)
 evaluation = dict(interval=5000, metric='mIoU')
-load_from = 'pretrained/cs_source_dlv2_r101_dannet.pth'
+load_from = 'pretrained/cs2acdc_dannet_source_dlv2_r101.pth'
 model = dict(type='RelitEncoderDecoder')
 uda = dict(target_size=(960, 960))
 
