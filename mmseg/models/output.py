@@ -3,8 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -64,11 +63,15 @@ class HeadOutput:
     coarse: Tensor | None = None
     weight: float = 1.0
     area: Area | None = None
+    _log_prob: Tensor | None = field(default=None, init=False, repr=False)
 
-    @cached_property
+    @property
     def log_prob(self) -> Tensor:
         """ln σ(logits) over the classes, (B C H W), in nats; computed once for all losses that take it."""
-        return F.log_softmax(self.logits, dim=1)
+        # no cached_property, whose lock of Python 3.11 and before breaks a compiled graph
+        if self._log_prob is None:
+            self._log_prob = F.log_softmax(self.logits, dim=1)
+        return self._log_prob
 
 
 @dataclass

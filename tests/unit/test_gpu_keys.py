@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from test_precision import CPU, FP16, batch, built, stepped, tiny
+from timm.layers import DropPath
 from torch import nn
 from torch._dynamo.utils import counters
 from uda_models import network
@@ -21,8 +22,12 @@ from mmseg.engine.hooks import DataLimitHook
 from mmseg.engine.optimizer import build_optimizer
 from mmseg.engine.precision import grad_scaler, prepare_networks
 from mmseg.models.builder import build_segmentor
+from mmseg.models.losses.supervision import regularise, supervise
+from mmseg.models.uda.parts.pseudo_label import pseudo_label
 from mmseg.models.utils.aspp import ASPPWrapper
 from mmseg.utils import ConfigError, UserError, set_random_seed
+from mmseg.utils.config_check import check_config
+from mmseg.utils.distributed import parallel
 
 ASPP = dict(sep=True, dilations=(1, 2), pool=True, norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'),
             align_corners=False)
@@ -118,6 +123,29 @@ def test_replayed_graphs_and_accumulation(monkeypatch):
 
 def sgd_of(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+@pytest.mark.parametrize('name', ['student', 'teacher'])
+def test_network_and_losses_are_one_graph(fresh_compiler, name):
+    """``fullgraph`` refuses a break."""
+    model, data = built(), batch(0, size=32, cell=8)
+    weight = torch.rand(2, 32, 32, generator=torch.Generator().manual_seed(0))
+    for module in model.modules():
+        if isinstance(module, (DropPath, nn.modules.dropout._DropoutNd)):
+            module.eval()  # what they draw is another when compiled
+
+    def student() -> torch.Tensor:
+        [output] = model.model.outputs(data['img'])
+        terms = supervise(output, data['gt_semantic_seg'], weight) + regularise(model.mix_losses, output)
+        return terms.total()
+
+    def teacher() -> torch.Tensor:
+        return pseudo_label(model.ema_model.encode_decode(data['target_img']), 0.1)[0]
+
+    function = dict(student=student, teacher=teacher)[name]
+    found = torch.compile(function, backend='eager', fullgraph=True)()
+    assert counters['stats']['unique_graphs'] == 1
+    torch.testing.assert_close(found, function(), rtol=1e-5, atol=0)
 
 
 def test_an_evaluation_compiles_nothing(fresh_compiler):
@@ -225,3 +253,29 @@ def test_a_training_that_waits_for_data_says_so_once(waiting, told, caplog):
     lines = [record.message for record in caplog.records]
     assert len(lines) == told
     assert all('data is the limit: 50 %' in line and 'workers_per_gpu' in line for line in lines)
+
+
+# ---------------------------------------------------------------- processes
+
+@pytest.fixture
+def one_process(tmp_path):
+    torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/meeting', rank=0,
+                                         world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def test_compressed_gradients_are_rounded_on_their_way(one_process):
+    layer = nn.Linear(2, 1, bias=False)
+    plain, compressed = copy.deepcopy(layer), copy.deepcopy(layer)
+    x = torch.tensor([[1.0 + 2 ** -12, 3.0]])
+    for one, compression in ((plain, None), (compressed, 'bfloat16')):
+        wrapped = parallel(one, CPU, compression)  # which has to live until the backward pass
+        wrapped(x).sum().backward()
+    assert plain.weight.grad.tolist() == x.tolist()
+    assert compressed.weight.grad.tolist() == [[1.0, 3.0]]
+
+
+def test_a_compression_that_is_none():
+    with pytest.raises(ConfigError, match="ddp_compression is 'half', expected 'bfloat16'"):
+        check_config(dict(ddp_compression='half'))
