@@ -1,6 +1,7 @@
 """Segment an image, a folder of images, or a video, and write the result over it.
 
-    python -m demo.image_demo demo/demo.png CONFIG CHECKPOINT --out overlay.png
+    python -m demo.image_demo demo/demo.png CONFIG CHECKPOINT --out overlay.png --legend
+    python -m demo.image_demo demo/demo.png CONFIG BEFORE.pth AFTER.pth --entropy      (side by side)
 """
 from __future__ import annotations
 
@@ -12,28 +13,31 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from torch import nn
 from tqdm import tqdm
 
-from mmseg.apis.inference import inference_segmentor, init_segmentor
+from demo.painter import Painter
+from mmseg.apis.inference import init_segmentor
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.evaluation import get_palette
-from mmseg.core.visualization import Palette, draw_overlay, save_overlay
+from mmseg.core.evaluation.accessible_palette import accessible_palette
+from mmseg.core.pictures import Style
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config_trust import warn_of_code
-from mmseg.utils.files import output_names, replacing, unused_path
+from mmseg.utils.files import output_names, replacing, unused_path, write_image
 from mmseg.utils.reading import walk_files
 
 IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
 DEFAULT_FPS = 25.0
+COLOUR_BLIND = 'colour-blind'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('img', help='an image, a folder of images, or a video')
     parser.add_argument('config', help='config file of the network, or of its training run')
-    parser.add_argument('checkpoint', help='weights, a .pth file')
+    parser.add_argument('checkpoint', nargs='+',
+                        help='weights, a .pth file; of several the pictures stand side by side')
     parser.add_argument('--out', '--out-file', dest='out', metavar='PATH',
                         help='file, or for a folder of images the folder, to write '
                              '(default: beside the input, with _seg in its name)')
@@ -41,11 +45,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='do not warn before Python code of another folder is run (configs are code)')
     parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda:0, ...')
     parser.add_argument('--palette', metavar='DATASET',
-                        help='colours of cityscapes, camvid, ... (default: those of the checkpoint)')
+                        help="colours of cityscapes, camvid, ..., or 'colour-blind', which all people can "
+                             'tell apart (default: those of the checkpoint)')
     parser.add_argument('--opacity', type=float, default=0.5,
                         help='of the colours, 0 to 1 (default: %(default)s)')
     parser.add_argument('--teacher', action='store_true',
                         help="the teacher of a UDA checkpoint in the student's place")
+    parser.add_argument('--legend', action='store_true', help='name the classes that are there, by area')
+    parser.add_argument('--outlines', action='store_true', help='draw the borders between classes')
+    parser.add_argument('--entropy', action='store_true', help='image, prediction and entropy side by side')
+    parser.add_argument('--save-labels', action='store_true',
+                        help='also write the class ids as grey PNGs, NAME_labels.png beside each picture')
     return parser.parse_args(argv)
 
 
@@ -73,13 +83,19 @@ def default_output(path: Path, kind: str) -> str:
     return unused_path(path.resolve().parent / f'{stem}_seg{suffix}')
 
 
-def segment_images(model: nn.Module, images: list[Path], outputs: list[Path], palette: Palette,
-                   opacity: float) -> list[str]:
-    """Write an overlay of each image; the reasons why images of a folder were passed over."""
+def labels_beside(output: Path) -> Path:
+    return output.with_name(f'{output.stem}_labels.png')
+
+
+def segment_images(paint: Painter, images: list[Path], outputs: list[Path], save_labels: bool) -> list[str]:
+    """Write a picture of each image; the reasons why images of a folder were passed over."""
     reasons: list[str] = []
     for image, output in zip(tqdm(images, unit='img', disable=len(images) == 1), outputs):
         try:
-            save_overlay(str(image), inference_segmentor(model, str(image))[0], palette, opacity, str(output))
+            picture, labels = paint(str(image))
+            write_image(str(output), picture)
+            if save_labels:
+                write_image(str(labels_beside(output)), labels.astype(np.uint8))
         except UserError as error:
             if len(images) == 1:
                 raise
@@ -131,16 +147,15 @@ def outputs_for(source: Path, kind: str, output: Path) -> tuple[list[Path], list
     return images, [output / name for name in names]
 
 
-def segment_video(model: nn.Module, video: Path, output: Path, palette: Palette,
-                  opacity: float) -> None:
-    """Write the overlay of every frame; an interrupted run leaves no half-written video behind."""
+def segment_video(paint: Painter, video: Path, output: Path) -> None:
+    """Write the picture of every frame; an interrupted run leaves no half-written video behind."""
     writer = None
     with replacing(output, output.suffix) as partial, opened(video) as capture:
         frames = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0) or None
         fps = capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS
         try:
             for frame in tqdm(frames_of(capture), total=frames, unit='frame'):
-                picture = draw_overlay(frame, inference_segmentor(model, frame)[0], palette, opacity)
+                picture, _ = paint(frame)
                 writer = writer or video_writer(Path(partial), fps, picture)
                 writer.write(picture)
         finally:
@@ -158,25 +173,45 @@ def video_writer(path: Path, fps: float, frame: np.ndarray) -> cv2.VideoWriter:
     return writer
 
 
+def painter(args: argparse.Namespace, kind: str) -> Painter:
+    """The networks of the checkpoints and how they are drawn; all frames of a video in one size."""
+    palette = None if args.palette in (None, COLOUR_BLIND) else get_palette(args.palette)
+    warn_of_code(args.config, args.trust)
+    networks = [init_segmentor(args.config, path, args.device, TEACHER_PREFIX if args.teacher else 'auto')
+                for path in args.checkpoint]
+    palette = palette or networks[0].PALETTE
+    if args.palette == COLOUR_BLIND:
+        palette = accessible_palette(palette)
+    style = Style(palette, networks[0].CLASSES, args.opacity, args.outlines, args.legend,
+                  rows=len(palette) if kind == 'video' else 0)
+    return Painter(dict(zip(titles_of(args.checkpoint), networks)), style, args.entropy)
+
+
+def titles_of(checkpoints: list[str]) -> list[str]:
+    """File names, with the folders' where they are needed to tell them apart."""
+    names = [Path(path).stem for path in checkpoints]
+    if len({*names}) < len(names):
+        names = [f'{Path(path).parent.name}/{Path(path).stem}' for path in checkpoints]
+    return names if len({*names}) == len(names) else [f'{n}: {name}' for n, name in enumerate(names, 1)]
+
+
 @one_line_errors
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     source = Path(args.img)
     kind = kind_of(source)
-    palette = get_palette(args.palette) if args.palette else None
-    warn_of_code(args.config, args.trust)
-    model = init_segmentor(args.config, args.checkpoint, args.device,
-                           TEACHER_PREFIX if args.teacher else 'auto')
-    palette = palette or model.PALETTE
+    if kind == 'video' and args.save_labels:
+        raise UserError('--save-labels is for images: a video would blur the ids')
+    paint = painter(args, kind)
     output = Path(args.out or default_output(source, kind))
     passed_over: list[str] = []
     if kind == 'video':
         refuse_existing([output])
-        segment_video(model, source, output, palette, args.opacity)
+        segment_video(paint, source, output)
     else:
         images, outputs = outputs_for(source, kind, output)
-        refuse_existing(outputs)
-        passed_over = segment_images(model, images, outputs, palette, args.opacity)
+        refuse_existing([*outputs, *(map(labels_beside, outputs) if args.save_labels else ())])
+        passed_over = segment_images(paint, images, outputs, args.save_labels)
         output = outputs[0] if kind == 'image' else output
     print(f'overlay written to {output}')
     if passed_over:

@@ -27,9 +27,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.apis.calibration import METRICS, as_json, measure_calibration, plot_calibration, target_of
 from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of
+from mmseg.apis.panels import write_panels
 from mmseg.apis.submission import make_submission
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.evaluation.calibration import Calibration
+from mmseg.core.pictures import Style
 from mmseg.core.pseudo_label_rules import check_weights
 from mmseg.datasets import build_dataset, leaf_configs
 from mmseg.datasets.loading.loader import Loader, translate_worker_errors
@@ -68,6 +70,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         'can be trusted, with a plot')
     parser.add_argument('--show', action='store_true', help='show each picture in a window')
     parser.add_argument('--show-dir', metavar='DIR', help='write pictures of the predictions there')
+    parser.add_argument('--legend', action='store_true', help='in them: name the classes, by area')
+    parser.add_argument('--outlines', action='store_true', help='in them: draw the borders between classes')
+    parser.add_argument('--panels', metavar='DIR',
+                        help='write image, truth, prediction, error and entropy side by side there')
     parser.add_argument('--opacity', type=float, default=0.5,
                         help='of the colours in the pictures, 0 to 1 (default: %(default)s)')
     parser.add_argument('--format-only', action='store_true',
@@ -338,7 +344,7 @@ def prepared(args: argparse.Namespace, local_rank: int | None) -> tuple[Config, 
 def run(cfg: Config, model: nn.Module, loader: Loader, args: argparse.Namespace, formatting: dict) -> None:
     """Write and print what the arguments ask for."""
     device = device_of(model)
-    refuse_data_folders(loader.dataset, args.show_dir, formatting.get('format_dir'))
+    refuse_data_folders(loader.dataset, args.show_dir, args.panels, formatting.get('format_dir'))
     if args.submission:
         path = unused_path(os.path.join(result_dir(args), f'submission_{args.submission}.zip'))
         with reduced_precision(model, device, args.amp):
@@ -346,10 +352,15 @@ def run(cfg: Config, model: nn.Module, loader: Loader, args: argparse.Namespace,
         if world()[0] == 0:
             print(f'{count} images written to {path}')
         return
-    evaluate = bool(args.eval) or not (args.format_only or args.out or args.show or args.show_dir)
+    other_work = args.format_only or args.out or args.show or args.show_dir or args.panels
+    evaluate = bool(args.eval) or not other_work
     outcome = run_test(model, loader, device, evaluate=evaluate, out_dir=args.show_dir,
-                       opacity=args.opacity, keep_predictions=bool(args.out), show=args.show,
+                       opacity=args.opacity, legend=args.legend, outlines=args.outlines,
+                       keep_predictions=bool(args.out), show=args.show,
                        amp=args.amp, **formatting)
+    if args.panels:
+        style = Style(loader.dataset.PALETTE, loader.dataset.CLASSES, args.opacity, args.outlines)
+        write_panels(model, loader, device, args.panels, style)
     asked = evaluate and set(args.eval or ()) & set(METRICS)
     meter = measure_calibration(model, loader, device) if asked else None
     predictions = gathered_predictions(outcome) if args.out else None
@@ -358,7 +369,7 @@ def run(cfg: Config, model: nn.Module, loader: Loader, args: argparse.Namespace,
     if args.out:
         write_bytes(args.out, pickle.dumps(predictions))
         print(f'predictions written to {args.out}')
-    for folder in filter(None, (args.show_dir, formatting.get('format_dir'))):
+    for folder in filter(None, (args.show_dir, args.panels, formatting.get('format_dir'))):
         print(f'{len(loader.dataset)} files written to {folder}')
     if evaluate:
         report(outcome, loader.dataset, cfg, args, meter)

@@ -143,7 +143,7 @@ def _register_hooks(runner: IterBasedRunner, cfg: Mapping, dataset: Any, validat
         every = (cfg.get('checkpoint_config') or {}).get('interval', runner.max_iters)
         runner.register_hook(ParameterSyncHook(every), priority='LOW')
     if getattr(dataset, 'PALETTE', None) is not None and isinstance(runner.model, UDADecorator):
-        runner.register_hook(UDAVisualizationHook(dataset.PALETTE))
+        runner.register_hook(UDAVisualizationHook(dataset.PALETTE, classes=dataset.CLASSES or ()))
     workers = cfg['data'].get('workers_per_gpu', 0)
     runner.register_hook(StartHook(partial(target_images, cfg, runner.device, workers)), priority='LOWEST')
     loggers = build_logger_hooks(cfg.get('log_config') or {})

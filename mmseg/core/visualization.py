@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -58,12 +58,20 @@ def save_overlay(img: np.ndarray | str, seg: np.ndarray, palette: Palette, opaci
     Raises:
         UserError: the image cannot be read, the picture cannot be written or is the image itself.
     """
-    if isinstance(img, (str, os.PathLike)):
-        if os.path.exists(out_file) and os.path.samefile(img, out_file):
-            raise UserError(f"'{out_file}' is the image itself and would be overwritten: "
-                            'name another output')
-        img = read_image(img)
-    write_image(out_file, draw_overlay(img, seg, palette, opacity))
+    write_image(out_file, draw_overlay(source_of(img, out_file), seg, palette, opacity))
+
+
+def source_of(img: np.ndarray | str, out_file: str | None) -> np.ndarray:
+    """The image of which ``out_file``, if there is one, will show a prediction.
+
+    Raises:
+        UserError: it cannot be read, or is the output itself.
+    """
+    if not isinstance(img, (str, os.PathLike)):
+        return img
+    if out_file and os.path.exists(img) and os.path.exists(out_file) and os.path.samefile(img, out_file):
+        raise UserError(f"'{out_file}' is the image itself and would be overwritten: name another output")
+    return read_image(img)
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
@@ -98,7 +106,8 @@ def show_image(img: np.ndarray, title: str = '') -> None:
 
 
 def show_result(img: np.ndarray | str, seg: np.ndarray, palette: Palette, opacity: float = 0.5,
-                out_file: str | None = None, show: bool = False, win_name: str = '') -> np.ndarray:
+                out_file: str | None = None, show: bool = False, win_name: str = '',
+                draw: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None) -> np.ndarray:
     """A prediction over its image, as ``model.show_result`` of the reference implementation gives it.
 
     Args:
@@ -108,17 +117,18 @@ def show_result(img: np.ndarray | str, seg: np.ndarray, palette: Palette, opacit
         opacity: 1 shows the colours alone.
         out_file: also write the picture there.
         show: also show it in a window with the title ``win_name``.
+        draw: makes the picture of image and class ids, in place of ``draw_overlay``.
 
     Returns:
-        BGR uint8 picture of the size of ``seg``.
+        BGR uint8 picture of the size of ``seg``, or what ``draw`` makes.
 
     Raises:
         UserError: the image cannot be read, the picture not written or not shown.
     """
-    source = read_image(img) if isinstance(img, (str, os.PathLike)) else img
-    picture = draw_overlay(source, seg, palette, opacity)
+    source = source_of(img, out_file)
+    picture = draw(source, seg) if draw else draw_overlay(source, seg, palette, opacity)
     if out_file is not None:
-        save_overlay(img, seg, palette, opacity, out_file)
+        write_image(out_file, picture)
     if show:
         show_image(picture, win_name)
     return picture

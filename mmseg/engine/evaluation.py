@@ -15,13 +15,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mmseg.core.evaluation import ConfusionMatrix
-from mmseg.core.visualization import (
-    Palette,
-    draw_overlay,
-    read_image,
-    save_overlay,
-    show_image,
-)
+from mmseg.core.pictures import Style
+from mmseg.core.visualization import show_result
 from mmseg.datasets.loading.size_groups import sized_batches
 from mmseg.utils.distributed import world
 from mmseg.utils.files import output_names, refuse_unmarked
@@ -91,11 +86,10 @@ def predict(model: nn.Module, data_loader: DataLoader, device: torch.device | st
 
 
 def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | str, *,
-             evaluate: bool = True, out_dir: str | None = None, opacity: float = 0.5,
-             format_dir: str | None = None, to_label_id: bool = True,
-             keep_predictions: bool = False, show: bool = False,
-             progress: bool = True, amp: str | None = None,
-             alone: contextlib.AbstractContextManager | None = None) -> TestOutcome:
+             evaluate: bool = True, out_dir: str | None = None, opacity: float = 0.5, legend: bool = False,
+             outlines: bool = False, format_dir: str | None = None, to_label_id: bool = True,
+             keep_predictions: bool = False, show: bool = False, progress: bool = True,
+             amp: str | None = None, alone: contextlib.AbstractContextManager | None = None) -> TestOutcome:
     """Test a network; what is kept of a prediction is its share of the confusion matrix.
 
     If torch.distributed is running, each rank tests its share of the images and the matrices are
@@ -106,7 +100,7 @@ def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | s
         data_loader: of a data set in test mode, in order.
         evaluate: compare with the data set's labels.
         out_dir: write pictures of the predictions there, under the images' names; PNGs if opacity is 1.
-        opacity: of the predictions' colours in the pictures, 0 ... 1.
+        opacity, legend, outlines: of the pictures, see ``Style``.
         format_dir: write the predictions as PNGs there, as the data set's benchmark wants them.
         to_label_id: in those PNGs, use the ids of the benchmark in place of train ids.
         keep_predictions: return the predictions, uint8 if there are at most 256 classes.
@@ -119,6 +113,7 @@ def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | s
     """
     dataset, model = data_loader.dataset, unwrapped(model)
     outcome = TestOutcome(predictions=[] if keep_predictions else None)
+    style = Style(dataset.PALETTE, dataset.CLASSES, opacity, outlines, legend) if out_dir or show else None
     names = _files_to_write(dataset, out_dir, opacity == 1, format_dir)
     with (alone or contextlib.nullcontext(), evaluating(model), reduced_precision(model, device, amp),
           ThreadPoolExecutor(1) as executor):
@@ -136,7 +131,7 @@ def run_test(model: nn.Module, data_loader: DataLoader, device: torch.device | s
                 outcome.files += dataset.format_results([seg], format_dir, to_label_id, indices=[index])
             if out_dir or show:
                 name = names[index] if names else _name_of(meta)
-                outcome.files += _picture(meta, seg, dataset.PALETTE, opacity, out_dir, show, name)
+                outcome.files += _picture(meta, seg, style, out_dir, show, name)
     if score:
         outcome.matrix, outcome.groups = score.total(device)
     return outcome
@@ -149,29 +144,26 @@ def on_host(seg: np.ndarray | torch.Tensor, num_classes: int) -> np.ndarray:
     return np.asarray(seg).astype(np.uint8) if num_classes <= 256 else np.asarray(seg)
 
 
-def _picture(meta: dict, seg: np.ndarray, palette: Palette, opacity: float, out_dir: str | None,
-             show: bool, name: str) -> list[str]:
+def _picture(meta: dict, seg: np.ndarray, style: Style, out_dir: str | None, show: bool,
+             name: str) -> list[str]:
     """Write and show one prediction; the paths of what was written."""
-    if show:
-        show_image(draw_overlay(read_image(meta['filename']), seg, palette, opacity), name)
-    if not out_dir:
-        return []
-    out_file = os.path.join(out_dir, name)
-    save_overlay(meta['filename'], seg, palette, opacity, out_file)
-    return [out_file]
+    out_file = os.path.join(out_dir, name) if out_dir else None
+    show_result(meta['filename'], seg, style.palette, out_file=out_file, show=show, win_name=name,
+                draw=style.draw)
+    return [out_file] if out_file else []
 
 
 def _files_to_write(dataset, out_dir: str | None, lossless: bool, format_dir: str | None) -> list[str] | None:
-    """The names of the pictures, see ``_picture_names``. Before anything is done: no file that is not of an
+    """The names of the pictures, see ``picture_names``. Before anything is done: no file that is not of an
     earlier test is in the way."""
-    names = _picture_names(dataset, lossless) if out_dir else None
+    names = picture_names(dataset, lossless) if out_dir else None
     refuse_unmarked(os.path.join(out_dir, name) for name in names or ())
     if format_dir:
         refuse_unmarked(os.path.join(format_dir, name) for name in getattr(dataset, 'prediction_names', ()))
     return names
 
 
-def _picture_names(dataset, lossless: bool) -> list[str] | None:
+def picture_names(dataset, lossless: bool) -> list[str] | None:
     """A file for the picture of each image, none of them twice; None for a data set that does not tell its
     files. Lossless for the classes' colours alone, which another format would mix."""
     infos = getattr(dataset, 'img_infos', None)

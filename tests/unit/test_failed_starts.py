@@ -35,4 +35,4 @@ def test_the_launcher_takes_both_names_of_options(name):
     (ROOT / 'demo/net.pth', 'work_dirs/tests/net'), (ROOT / 'work_dirs/a/latest.pth', ROOT / 'work_dirs/a'),
     ('/elsewhere/net.pth', '/elsewhere')])
 def test_scores_are_not_written_among_the_files_of_the_project(checkpoint, folder):
-    assert program.result_dir(Namespace(work_dir=None, checkpoint=str(checkpoint))) == str(folder)
+    assert program.result_dir(Namespace(work_dir=None, checkpoint=[str(checkpoint)])) == str(folder)

@@ -12,6 +12,7 @@ from torch import nn
 from demo import image_demo
 from mmseg.apis import inference_segmentor, init_segmentor, run_test, single_gpu_test
 from mmseg.core.evaluation import eval_metrics, get_palette
+from mmseg.core.pictures import GAP, LEGEND_WIDTH
 from mmseg.core.visualization import colorize, draw_overlay, save_overlay
 from mmseg.datasets import build_dataloader, build_dataset
 from mmseg.engine.evaluation import evaluating
@@ -194,6 +195,34 @@ def test_the_demo_writes_an_image_a_folder_and_a_video(tmp_path, run_dir, model,
     result.release()  # its threads are no forked process's to end
     assert len(frames) == 3 and frames[0].shape == (*SIZE_HW, 3)
     assert not list(tmp_path.glob('.*'))
+
+
+def test_the_demo_shows_what_is_asked(tmp_path, run_dir, model):
+    """A legend, the entropy, two networks side by side in colours for all, class ids."""
+    img, size = image_file(run_dir), SIZE_HW[1]
+    out = {name: tmp_path / f'{name}.png' for name in ('legend', 'entropy', 'two')}
+    assert demo(run_dir, img, '--out', str(out['legend']), '--legend', '--outlines', '--save-labels') == 0
+    assert cv2.imread(str(out['legend'])).shape[1] == size + LEGEND_WIDTH
+    labels = cv2.imread(str(tmp_path / 'legend_labels.png'), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(labels, inference_segmentor(model, str(img))[0])
+    assert demo(run_dir, img, '--out', str(out['entropy']), '--entropy') == 0
+    assert demo(run_dir, img, str(run_dir / 'latest.pth'), '--out', str(out['two']), '--palette',
+                'colour-blind') == 0
+    shapes = {name: cv2.imread(str(path)).shape[1] for name, path in out.items() if name != 'legend'}
+    assert shapes == dict.fromkeys(('entropy', 'two'), 3 * (size + GAP))
+
+
+def test_frames_of_a_video_with_a_legend_have_one_size(tmp_path, run_dir):
+    video = cv2.VideoWriter(str(tmp_path / 'v.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 5, SIZE_HW[::-1])
+    for seed in range(3):
+        video.write(np.random.default_rng(seed).integers(0, 256, (*SIZE_HW, 3), np.uint8))
+    video.release()
+    assert demo(run_dir, tmp_path / 'v.avi', '--legend', '--save-labels') == 1, 'a video would blur ids'
+    assert demo(run_dir, tmp_path / 'v.avi', '--legend') == 0
+    result = cv2.VideoCapture(str(tmp_path / 'v_seg.mp4'))
+    frames = list(image_demo.frames_of(result))
+    result.release()
+    assert len(frames) == 3 and frames[0].shape[1] == SIZE_HW[1] + LEGEND_WIDTH
 
 
 def test_the_demos_own_names_never_replace_a_file(tmp_path, run_dir):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from demo import image_demo
+from demo import image_demo, painter
 from mmseg.datasets import build_dataset
 from mmseg.engine.evaluation import run_test
 from mmseg.utils import UserError
@@ -38,7 +38,7 @@ def test_what_would_collide_all_the_same_is_told():
 def demo(tmp_path, monkeypatch, capsys):
     """The demo on a folder of noise with a network that sees class 1 everywhere."""
     model = torch.nn.Identity()
-    model.PALETTE = PALETTE
+    model.PALETTE, model.CLASSES = PALETTE, ('a', 'b')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(image_demo, 'init_segmentor', lambda *args: model)
     monkeypatch.setattr(image_demo, 'warn_of_code', lambda *args: None)
@@ -46,7 +46,7 @@ def demo(tmp_path, monkeypatch, capsys):
     def segment(model, image):
         from mmseg.core.visualization import read_image
         return [np.ones(read_image(image).shape[:2], np.int64)]
-    monkeypatch.setattr(image_demo, 'inference_segmentor', segment)
+    monkeypatch.setattr(painter, 'inference_segmentor', segment)
 
     def call(*argv: str, code: int = 0) -> str:
         with pytest.raises(SystemExit) as end:

@@ -16,6 +16,7 @@ from tiny_run import NAMES, SIZE_HW, make_run
 from mmseg.apis import init_segmentor
 from mmseg.checkpoint.weights import save_checkpoint
 from mmseg.core.evaluation import ConfusionMatrix
+from mmseg.core.pictures import GAP, LEGEND_WIDTH
 from mmseg.datasets.cityscapes import LABEL_IDS
 from mmseg.utils import ConfigError
 from tools import test as program
@@ -170,6 +171,19 @@ def test_pictures_are_written_under_the_images_names(call, tmp_path):
     for name in NAMES:
         picture = cv2.imread(str(tmp_path / 'preds' / f'{name}_leftImg8bit.png'))
         assert picture.shape == (*SIZE_HW, 3)
+
+
+def test_pictures_with_a_legend_and_panels(call, tmp_path):
+    call('--show-dir', tmp_path / 'preds', '--legend', '--outlines', '--panels', tmp_path / 'panels')
+    for name in NAMES:
+        file = f'{name}_leftImg8bit.png'
+        assert cv2.imread(str(tmp_path / 'preds' / file)).shape[1] == SIZE_HW[1] + LEGEND_WIDTH
+        # image, truth and prediction in the first of two rows
+        assert cv2.imread(str(tmp_path / 'panels' / file)).shape[1] == 3 * (SIZE_HW[1] + GAP) + LEGEND_WIDTH
+    call('--panels', tmp_path / 'bare', '--test-set')
+    heights = [{cv2.imread(str(path)).shape[0] for path in (tmp_path / folder).rglob('*.png')}
+               for folder in ('panels', 'bare')]
+    assert max(heights[1]) < max(heights[0]), 'without labels one row: image, prediction and entropy'
 
 
 def test_other_ways_to_predict_run_and_differ(call, tmp_path):

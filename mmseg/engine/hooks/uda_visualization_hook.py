@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from mmcv.runner import Hook
 from torch import Tensor
 
@@ -23,10 +24,12 @@ class UDAVisualizationHook(Hook):
     Args:
         palette: RGB colour (0–255) of each class.
         out_dir: folder below the run's.
+        classes: their names, for the legend; without them there is none.
     """
 
-    def __init__(self, palette: Sequence[Sequence[int]], out_dir: str = 'class_mix_debug'):
-        self.palette, self.out_dir = palette, out_dir
+    def __init__(self, palette: Sequence[Sequence[int]], out_dir: str = 'class_mix_debug',
+                 classes: Sequence[str] = ()):
+        self.palette, self.out_dir, self.classes = palette, out_dir, tuple(classes)
 
     def after_train_iter(self, runner) -> None:
         visuals = runner.outputs.get('visuals')
@@ -36,12 +39,14 @@ class UDAVisualizationHook(Hook):
         os.makedirs(folder, exist_ok=True)
         for i in range(len(visuals['source'])):
             path = os.path.join(folder, f'{visuals["step"]:06d}_{i}.png')
-            draw_visuals(visuals, i, self.palette).savefig(path)
+            draw_visuals(visuals, i, self.palette, self.classes).savefig(path)
             log_picture(runner, f'{self.out_dir}/{i}', path)
 
 
-def draw_visuals(visuals: dict, i: int, palette: Sequence[Sequence[int]]) -> Figure:
-    """The panels of image ``i`` of a batch; ``visuals`` as DACS returns them."""
+def draw_visuals(visuals: dict, i: int, palette: Sequence[Sequence[int]],
+                 classes: Sequence[str] = ()) -> Figure:
+    """The panels of image ``i`` of a batch, with the step, a bar of the entropies' colours, and the names of
+    the classes in the labels; ``visuals`` as DACS returns them."""
     norm = visuals['img_metas'][i]['img_norm_cfg']
     logits = visuals['logits'][i:i + 1].float()
     max_entropy = math.log(logits.shape[1])
@@ -62,9 +67,17 @@ def draw_visuals(visuals: dict, i: int, palette: Sequence[Sequence[int]]) -> Fig
     ]
     figure = Figure(figsize=(15, 6.4), layout='constrained')
     for axes, (title, picture, style) in zip(figure.subplots(2, 5).flat, panels):
-        axes.imshow(picture, interpolation='nearest', **style)
+        shown = axes.imshow(picture, interpolation='nearest', **style)
         axes.set_title(title)
         axes.axis('off')
+        if 'viridis' in style.values():
+            figure.colorbar(shown, ax=axes, shrink=0.7, label='nats')
+    figure.suptitle(f'step {visuals["step"]}')
+    present = torch.cat([visuals['mixed_label'][i].flatten(), prediction.flatten()]).unique().tolist()
+    boxes = [Patch(facecolor=np.asarray(palette[index]) / 255, edgecolor='black', label=classes[index])
+             for index in present if index < min(len(classes), len(palette))]
+    if boxes:
+        figure.legend(handles=boxes, loc='outside lower center', ncols=10, fontsize='small')
     return figure
 
 

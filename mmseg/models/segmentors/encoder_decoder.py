@@ -13,6 +13,7 @@ from mmseg.core.cast_weights import CastWeights
 from mmseg.core.evaluation import generated_palette
 from mmseg.core.method import Method, Pass, Terms
 from mmseg.core.optimizer_step import OptimizerStep
+from mmseg.core.pictures import Style
 from mmseg.utils import UserError
 from mmseg.utils.registry import check_keys
 
@@ -167,11 +168,15 @@ class EncoderDecoder(Method):
             img: an image (H W 3) or its file.
             result: what ``inference_segmentor`` gives, a list of one class map (H W), or the map.
             palette: RGB colours; None takes the network's PALETTE (of ``init_segmentor``), or made ones.
+            settings: of ``show_result``; and ``legend`` and ``outlines``, see ``Style``.
         """
         settings.pop('wait_time', None)
         seg = result[0] if isinstance(result, (list, tuple)) else result
-        own = getattr(self, 'PALETTE', None) or generated_palette(self.num_classes)
-        return visualization.show_result(img, seg, own if palette is None else palette, **settings)
+        if palette is None:
+            palette = getattr(self, 'PALETTE', None) or generated_palette(self.num_classes)
+        drawn = {key: settings.pop(key) for key in ('legend', 'outlines') if key in settings}
+        style = Style(palette, getattr(self, 'CLASSES', None) or (), settings.get('opacity', 0.5), **drawn)
+        return visualization.show_result(img, seg, palette, draw=style.draw, **settings)
 
     def forward_dummy(self, img: Tensor) -> Tensor:
         return self.encode_decode(img, None)
