@@ -35,6 +35,11 @@ lint: setup ## style, commented-out code, complexity, imports against the floors
 	"$(PYTHON_IN_VENV)" -m ruff check .
 	"$(VENV)/bin/lint-imports" --no-cache
 	"$(PYTHON_IN_VENV)" -m mypy
+	"$(VENV)/bin/check-jsonschema" --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	"$(VENV)/bin/check-jsonschema" --quiet --builtin-schema vendor.citation-file-format CITATION.cff
+
+docs: setup ## build/site: docs/ as a site with pages of the API; a broken link fails
+	NO_MKDOCS_2_WARNING=1 "$(PYTHON_IN_VENV)" -m mkdocs build --strict
 
 clean-demo: ## remove what `make demo` made
 	rm -rf work_dirs/demo data/streets
@@ -46,4 +51,4 @@ clean-cache: ## remove caches and build results
 clean-venv: ## remove the environments
 	rm -rf "$(VENV)" .venv-3.*
 
-.PHONY: help setup demo test test-pythons wheel fuzz lint clean-demo clean-cache clean-venv
+.PHONY: help setup demo docs test test-pythons wheel fuzz lint clean-demo clean-cache clean-venv
