@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from torch import nn
+
 from mmseg.core.method import Method
 from mmseg.utils import ConfigError
 
@@ -35,6 +37,8 @@ def require(obj: Any, kind: str) -> Any:
     for name, meaning in NEEDED[kind].items():
         if not hasattr(obj, name):
             raise ConfigError(f"{kind} '{own.__name__}' has no {name}: {meaning}")
+    if own.forward is nn.Module.forward:
+        raise ConfigError(f"{kind} '{own.__name__}' has no forward: what it computes")
     if isinstance(obj, Method):
         for name in ('networks', 'trainable', 'passes'):
             if getattr(own, name) is getattr(Method, name):

@@ -55,6 +55,9 @@ def build_from_cfg(cfg: dict, registry: Registry, default_args: dict | None = No
     kwargs = {**copy.deepcopy(default_args or {}), **copy.deepcopy(dict(cfg))}
     kwargs.pop('type')
     where = f"{registry.name} '{obj.__name__}'"
+    if inspect.isabstract(obj):
+        missing = ', '.join(sorted(obj.__abstractmethods__))
+        raise ConfigError(f'{where} has no {missing}, which its base class leaves to it')
     _check_call(obj, kwargs, where)
     check_types(obj, kwargs, where)
     errors = VALUE_ERRORS if obj.__module__.split('.')[0] in LIBRARIES else (ValueError,)

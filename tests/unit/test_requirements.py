@@ -10,6 +10,7 @@ from uda_models import tiny
 from mmseg.core.method import Method
 from mmseg.datasets import DATASETS, CustomDataset, build_dataset
 from mmseg.models import build_head, build_loss, build_segmentor, build_train_model
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.decode_heads.fcn_head import FCNHead
 from mmseg.models.losses import CrossEntropyLoss
 from mmseg.models.uda import UDADecorator
@@ -30,6 +31,14 @@ class NamelessLoss(CrossEntropyLoss):
 class ShortLoss(CrossEntropyLoss):
     def forward(self, logits, label, weight=None):
         return logits.sum()
+
+
+class NoForward(BaseDecodeHead):
+    pass
+
+
+class LossWithoutForward(nn.Module):
+    loss_name, loss_weight = 'loss_own', 1.0
 
 
 class NoStep(UDADecorator):
@@ -57,6 +66,8 @@ HEAD = dict(in_channels=8, in_index=0, channels=8, num_classes=19)
     (build_loss, dict(type=NamelessLoss), "loss 'NamelessLoss' has no loss_name"),
     (build_head, dict(HEAD, type=FCNHead, loss_decode=dict(type=ShortLoss)),
      "loss 'ShortLoss' has no argument ignore_index"),
+    (build_head, dict(HEAD, type=NoForward), "head 'NoForward' has no forward, which its base class leaves"),
+    (build_loss, dict(type=LossWithoutForward), "loss 'LossWithoutForward' has no forward"),
     (build_dataset, dict(type=BareData),
      "dataset 'BareData' has no ignore_index: derive it from CustomDataset")])
 def test_parts(build, cfg, told):
