@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import write_tiny
+from conftest import ROOT, write_tiny
 
 from mmseg.apis import init_segmentor
 from mmseg.checkpoint.weights import save_checkpoint
@@ -59,6 +59,16 @@ def test_the_chain_of_steps(configs, run_program, tmp_path):
     again = train('step2', '--resume-from', tmp_path / 'step2/iter_1.pth')
     again = torch.load(again, weights_only=False)['state_dict']
     assert all(torch.equal(value, again[key]) for key, value in last.items())
+
+
+def test_the_chain_is_one_experiment(run_program, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    shown = run_program('run_experiments', '--config', ROOT / 'configs/toy/streets_mgcda_mitb0_s0.py',
+                        '--dry-run').out
+    titles = [line.partition('streets_')[2] for line in shown.splitlines() if line.startswith('# [')]
+    assert titles == ['cyclegan_mitb0_s0', 'mgcda_mitb0_s0_translated, after [1]', 'mgcda_mitb0_s0_labels',
+                      'mgcda_step1_mitb0_s0, after [2], [3]', 'mgcda_mitb0_s0_corrected, after [4]',
+                      'mgcda_mitb0_s0, after [4], [2], [5]']
 
 
 def test_a_step_without_labels_is_refused(configs, refused, tmp_path):
