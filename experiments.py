@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from pathlib import Path
 
-from mmseg.experiments.comparison import Row, of_table, on_streets
+from mmseg.experiments.comparison import (
+    Row,
+    of_table,
+    on_camvid,
+    on_street_scenes,
+    on_streets,
+    street_scenes,
+    with_balance,
+)
 from mmseg.experiments.description import CONFIG_DIR, Experiment, describe, render
 from mmseg.utils import UserError
 from mmseg.utils.config import Config, plain
@@ -188,16 +196,48 @@ def camvid_pseudo_labels() -> list[Experiment]:
     return _grid([CAMVID], _seeds(), [dict(CAMVID_DAFORMER, **balance, **counted) for balance in balances])
 
 
+def compared_on_acdc() -> list[Experiment | Row]:
+    return [row for seed in SEEDS for row in [
+        *on_street_scenes('cs2acdc', 'dlv2_r101', seed), *_grid([DAFORMER, EBDA], [ACDC], _seeds([seed]))]]
+
+
+def compared_on_cityscapes() -> list[Experiment | Row]:
+    return [row for seed in SEEDS for row in [
+        *on_street_scenes('gta2cs', 'dlv2_r101', seed), *_grid([DAFORMER, EBDA], _seeds([seed]))]]
+
+
+def compared_with_one_network() -> list[Experiment | Row]:
+    return [row for seed in SEEDS for row in [
+        *on_street_scenes('cs2acdc', 'daformer_mitb5', seed),
+        *_grid([DAFORMER, EBDA], [ACDC], _seeds([seed]))]]
+
+
+def self_training_with_balance() -> list[Experiment | Row]:
+    """DACS as its authors train it and with DAFormer's network, and DAFormer. BDL, FDA, ProDA and MGCDA have
+    no mixed images, and no key for the entropy balance."""
+    dacs = [street_scenes('cs2acdc', network) for network in ('dlv2_r101', 'daformer_mitb5')]
+    return [row for seed in SEEDS for row in [
+        *(make for on in dacs for make in (on.training('dacs', seed), with_balance(on, 'dacs', seed))),
+        *_grid([DAFORMER, EBDA], [ACDC], _seeds([seed]))]]
+
+
 def compared_on_streets() -> list[Row]:
-    """Seeds on the outer axis: each is a whole table, of an hour on two cores."""
+    """Seeds on the outer axis: each is a whole table."""
     return [row for seed in SEEDS for row in on_streets(200, seed)]
+
+
+def compared_on_camvid() -> list[Experiment | Row]:
+    """DACS, DAFormer, EBDA and the upper bound as in table 901."""
+    short = dict(CAMVID, iterations=300, evaluation_interval=300, checkpoint_interval=None)
+    own = [TARGET_ONLY, DACS, CAMVID_DAFORMER, dict(CAMVID_DAFORMER, **BALANCE)]
+    return [row for seed in SEEDS for row in [*on_camvid(300, seed), *_grid([short], own, _seeds([seed]))]]
 
 
 def compared_startup() -> list[Row]:
     return on_streets(2, 0)
 
 
-TABLES: dict[int, tuple[str, Callable[[], list[Experiment] | list[Row]]]] = {
+TABLES: dict[int, tuple[str, Callable[[], Sequence[Experiment | Row]]]] = {
     1: ('DAFormer: UDA methods on network architectures, GTA to Cityscapes',
         architectures_and_methods),
     2: ('DAFormer: encoder and decoder exchanged', exchanged_decoders),
@@ -212,6 +252,11 @@ TABLES: dict[int, tuple[str, Callable[[], list[Experiment] | list[Row]]]] = {
     22: ('EBDA against DAFormer on Cityscapes to ACDC, three seeds', ebda_against_daformer),
     23: ('EBDA: ablation of target and weight, and the running quantile', ebda_ablation),
     24: ('EBDA: GTA and SYNTHIA to Cityscapes, Cityscapes to Dark Zurich', ebda_elsewhere),
+    30: ('compared methods on Cityscapes to ACDC, each with the network of its authors', compared_on_acdc),
+    31: ('compared methods on GTA to Cityscapes, each with the network of its authors',
+         compared_on_cityscapes),
+    32: ("compared methods on Cityscapes to ACDC with DAFormer's network", compared_with_one_network),
+    33: ('self-training with and without entropy balance on Cityscapes to ACDC', self_training_with_balance),
     100: ('startup test of every architecture (2 iterations)', architectures_startup),
     101: ('startup test of every UDA method (2 iterations)', methods_startup),
     120: ('startup test of EBDA (2 iterations)', ebda_startup),
@@ -221,6 +266,7 @@ TABLES: dict[int, tuple[str, Callable[[], list[Experiment] | list[Row]]]] = {
     902: ('CamVid from day to dusk: target and weight of the entropy balance', camvid_balance_grid),
     903: ('CamVid from day to dusk: right pseudo-labels, and a target that follows', camvid_pseudo_labels),
     930: ('compared methods on synthetic streets, small network, short schedules', compared_on_streets),
+    931: ('compared methods on CamVid from day to dusk, short schedules', compared_on_camvid),
 }
 
 

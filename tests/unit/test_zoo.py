@@ -63,7 +63,6 @@ def test_names_shapes_and_logits_of_the_reference(name, model, weights):
 def distinct_models() -> list[Config]:
     """One resolved config for each distinct pair of network and UDA method of all experiments."""
     cfgs = [cfg for table, _, _ in list_experiments() for cfg in generate_experiment_cfgs(table)]
-    cfgs += [stage for cfg in cfgs for stage in cfg.get('stages', {}).values() if 'program' not in stage]
     distinct = {json.dumps([sorted(cfg['_base_']), cfg.get('model'), cfg.get('uda')], sort_keys=True): cfg
                 for cfg in cfgs}
     return [Config(resolve(cfg)) for cfg in distinct.values()]
