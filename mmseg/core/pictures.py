@@ -101,7 +101,7 @@ def text_scale(width: int) -> int:
 def error_picture(seg: np.ndarray, truth: np.ndarray, ignore_index: int = 255) -> np.ndarray:
     """Where a prediction (H W) is wrong, red; right, green; without a label, dark."""
     seg, truth = np.asarray(seg), np.asarray(truth)
-    picture = np.where((seg == truth)[..., None], np.uint8(RIGHT), np.uint8(WRONG))
+    picture = np.where((seg == truth)[..., None], np.array(RIGHT, np.uint8), np.array(WRONG, np.uint8))
     picture[truth == ignore_index] = IGNORED
     return picture
 
