@@ -61,6 +61,7 @@ def _with_masked(uda: Mapping) -> dict:
     generator = dict(given.pop('mask_generator', None) or {})
     if generator.pop('type', 'block') != 'block':
         raise ConfigError("uda.mask_generator: only the type 'block' exists")
+    generator.pop('_delete_', None)  # mmcv leaves it where the base file has no such key
     check_keys(generator, MASK_GENERATOR_KEYS, 'uda.mask_generator')
     return {**rest, 'masked': {**{MASKED_KEYS[key]: value for key, value in given.items()},
                                **{MASK_GENERATOR_KEYS[key]: value for key, value in generator.items()}}}
