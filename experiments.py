@@ -1,4 +1,4 @@
-"""The experiments of the DAFormer paper and of EBDA, by the id of their table.
+"""The experiments of the papers on DAFormer, HRDA and MIC and of EBDA, by the id of their table.
 
 ``generate_experiment_cfgs(id)`` gives the configs of one table as plain dicts. Their ``_base_`` is
 relative to the folder configs/ (as the reference implementation's scripts expect); ``resolve`` merges it in.
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from pathlib import Path
 
+from mmseg.experiments import hrda_tables
 from mmseg.experiments.comparison import (
     Row,
     of_table,
@@ -257,6 +258,7 @@ TABLES: dict[int, tuple[str, Callable[[], Sequence[Experiment | Row]]]] = {
          compared_on_cityscapes),
     32: ("compared methods on Cityscapes to ACDC with DAFormer's network", compared_with_one_network),
     33: ('self-training with and without entropy balance on Cityscapes to ACDC', self_training_with_balance),
+    **hrda_tables.TABLES,
     100: ('startup test of every architecture (2 iterations)', architectures_startup),
     101: ('startup test of every UDA method (2 iterations)', methods_startup),
     120: ('startup test of EBDA (2 iterations)', ebda_startup),

@@ -156,6 +156,10 @@ class Experiment:
         return base_settings(self.uda_file)
 
     @property
+    def network_name(self) -> str:
+        return self.architecture
+
+    @property
     def sampling(self) -> dict:
         """Rare class sampling: the domains' and the method's settings, and what this experiment changes."""
         method = self.uda_settings
@@ -164,15 +168,18 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        parts = (self.domains.name, self.uda_name, self.architecture, self.backbone, self.schedule,
+        parts = (self.domains.name, self.uda_name, self.network_name, self.backbone, self.schedule,
                  self.tag, f's{self.seed}')
         return '_'.join(filter(None, parts)).replace('.', '')
 
+    def adapt(self, cfg: dict) -> None:
+        """Put into its config what experiments of a further kind have besides."""
 
-def describe(**settings: Any) -> Experiment:
-    """An ``Experiment``; an unknown field is an error that names the nearest one."""
-    check_keys(settings, [f.name for f in fields(Experiment)], 'an experiment')
-    return Experiment(**settings)
+
+def describe(kind: type[Experiment] = Experiment, /, **settings: Any) -> Experiment:
+    """An ``Experiment``, or a further ``kind``; an unknown field is an error that names the nearest one."""
+    check_keys(settings, [f.name for f in fields(kind)], 'an experiment')
+    return kind(**settings)
 
 
 def render(exp: Experiment, table: int) -> dict:
@@ -196,6 +203,7 @@ def _overrides(exp: Experiment) -> dict:
         cfg['lr_config'] = dict(warmup_iters=exp.warmup_iters)
     if exp.load_from is not None:
         cfg['load_from'] = exp.load_from
+    exp.adapt(cfg)
     return cfg
 
 
@@ -267,8 +275,8 @@ def _names(exp: Experiment, table: int) -> dict:
         name=exp.name,
         exp=table,
         name_dataset=f'{exp.source}2{exp.target}',
-        name_architecture=f'{exp.architecture}_{exp.backbone}',
+        name_architecture=f'{exp.network_name}_{exp.backbone}',
         name_encoder=exp.backbone,
-        name_decoder=exp.architecture,
+        name_decoder=exp.network_name,
         name_uda=exp.uda_name,
         name_opt=f'{exp.optimizer}_{lr}_pm{head_lr_mult != 1}_{exp.schedule}_{budget}')

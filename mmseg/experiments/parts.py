@@ -26,7 +26,7 @@ class Domains:
     """A pair of domains: files under _base_/datasets."""
 
     name: str
-    uda: str
+    uda: str | None = None
     source_only: str | None = None
     target_only: str | None = None
     counted: str | None = None
@@ -80,6 +80,8 @@ ARCHITECTURES = {
     'daformer_conv1': _daformer('daformer_conv1'),
     'daformer_isa': _daformer('daformer_isa'),
     'daformer_aspp': _daformer('daformer_aspp'),
+    'hrda_daformer_sepaspp': _daformer('hrda_daformer_sepaspp'),
+    'hrda_dlv2red': Architecture({'r101v1c': 'hrda_deeplabv2red_r101.py'}),
     'daformer_sepaspp': _daformer('daformer_sepaspp'),
     'daformer_sepaspp_bottleneck': _daformer('daformer_sepaspp_bottleneck'),
     'daformer_sepaspp_128': Architecture({'efficientnet_lite0': 'daformer_sepaspp_effnetlite0.py'}),
@@ -113,6 +115,21 @@ DOMAINS = {
     ('cityscapes', 'darkzurich'): Domains(
         'cs2dzur', 'uda_cityscapes_to_darkzurich_512x512.py',
         'cityscapes_to_darkzurich_512x512.py'),
+    ('cityscapes', 'foggyrain'): Domains('cs2foggyrain', 'uda_cityscapes_to_foggyrain_512x512.py'),
+    ('cityscapes', 'cityscapes'): Domains(
+        'cs2cs', 'uda_cityscapes_to_cityscapes_512x512.py', target_only='cityscapes_half_512x512.py'),
+    ('', 'cityscapes'): Domains('2cs', target_only='cityscapes_half_512x512.py'),
+    ('', 'cityscapesHR'): Domains('2csHR', target_only='cityscapesHR_1024x1024.py'),
+    ('gtaHR', 'cityscapesHR'): Domains(
+        'gtaHR2csHR_1024x1024', 'uda_gtaHR_to_cityscapesHR_1024x1024.py'),
+    ('synthiaHR', 'cityscapesHR'): Domains(
+        'synHR2csHR_1024x1024', 'uda_synthiaHR_to_cityscapesHR_1024x1024.py'),
+    ('cityscapesHR', 'acdcHR'): Domains(
+        'csHR2acdcHR_1024x1024', 'uda_cityscapesHR_to_acdcHR_1024x1024.py'),
+    ('cityscapesHR', 'darkzurichHR'): Domains(
+        'csHR2dzurHR_1024x1024', 'uda_cityscapesHR_to_darkzurichHR_1024x1024.py'),
+    ('cityscapesHR', 'foggyrainHR'): Domains(
+        'csHR2foggyrainHR_1024x1024', 'uda_cityscapesHR_to_foggyrainHR_1024x1024.py'),
     ('clear_streets', 'adverse_streets'): Domains(
         'streets', 'uda_streets_256x128.py', 'streets_source_256x128.py',
         'streets_target_256x128.py'),
@@ -128,6 +145,7 @@ METHODS = {
     'dacs_fdthings': Method('uda', 'dacs_fdthings.py'),
     'dacs_fd_camvid': Method('uda', 'dacs_fd_camvid.py', 'ebda_camvid.py'),
     'dacs_toy': Method('uda', 'dacs_toy.py', 'ebda_toy.py'),
+    'dacs_srconly': Method('uda', 'dacs_srconly.py'),
     'dacs_a999': Method('uda', 'dacs_a999.py', 'ebda_nofd.py'),
     'dacs_a999_fdthings': Method('uda', 'dacs_a999_fdthings.py', 'ebda.py'),
 }

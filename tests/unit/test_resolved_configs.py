@@ -24,6 +24,18 @@ ROWS = {
     'ebda/cs2acdc_ebda_daformer_mitb5_s0.py': (21, 0),
     'ebda/cs2acdc_ebda_released_daformer_mitb5_s0.py': (20, 0),
     'camvid/camvid_day2dusk_ebda_effnetlite0_s0.py': (901, 2),
+    'hrda/gtaHR2csHR_hrda.py': (40, 0),
+    'hrda/synHR2csHR_hrda.py': (40, 3),
+    'hrda/csHR2acdcHR_hrda.py': (49, 0),
+    'hrda/csHR2dzurHR_hrda.py': (49, 3),
+    'hrda/csHR2foggyrainHR_hrda.py': (48, 0),
+    'mic/gtaHR2csHR_mic_hrda.py': (80, 0),
+    'mic/synHR2csHR_mic_hrda.py': (80, 3),
+    'mic/csHR2acdcHR_mic_hrda.py': (80, 6),
+    'mic/csHR2dzurHR_mic_hrda.py': (80, 9),
+    'mic/csHR2foggyrainHR_mic_hrda.py': (48, 3),
+    'mic/csHR2acdcHR_ebda_mic_hrda.py': (47, 6),
+    'mic/gta2cs_mic_daformer.py': (81, 9),
     'toy/streets_source_mitb0_s0.py': (900, 0),
     'toy/streets_daformer_mitb0_s0.py': (900, 3),
     'toy/streets_ebda_mitb0_s0.py': (900, 6),
@@ -91,6 +103,7 @@ def test_every_shipped_config_of_a_benchmark_has_a_row():
         'advent', 'minent', 'bdl', 'bdl_ssl', 'cyclegan', 'fda', 'dannet', 'mgcda',
         'mgcda_step1', 'mgcda_step2', 'proda_warmup', 'proda_stage1', 'proda_distillation', 'hrda')]
     folders = ('advent', 'bdl', 'dacs', 'dannet', 'fda', 'mgcda', 'proda', 'translation')
+    compared += [f'{name}_mitb0_s0' for name in ('mic', 'mic_hrda')]
     assert {file for file in files - {*ROWS} if Path(file).parent.name not in folders} == {
         f'toy/streets_{name}.py' for name in ('start_mitb0', 'start_robust_mitb0', 'test', *compared)}
 

@@ -33,4 +33,6 @@ _min_pixels = 3000
 # Rows of the target where Cityscapes shows its rectification border and the bonnet of the ego vehicle. The
 # reference implementation leaves them out on ACDC and Dark Zurich too.
 _ignored_rows = dict(top=15, bottom=120)
+# Top, bottom, left and right where HRDA leaves out the pseudo-labels of Cityscapes, in pixels of its files.
+_margins = [30, 240, 30, 30]
 data = dict(samples_per_gpu=2, workers_per_gpu=4)
