@@ -98,7 +98,7 @@ def test_every_shipped_config_of_a_benchmark_has_a_row():
     files = {str(path.relative_to(CONFIG_DIR)) for path in CONFIG_DIR.glob('*/*.py')
              if path.parent.name != '_base_'}
     # the run that makes the demo's weights, its continuation, the four steps of the tests and the compared
-    # methods, whose table is still to come, have none
+    # methods, whose rows are of stages (test_comparison_tables.py), have none
     compared = [f'{name}_mitb0_s0' for name in (
         'advent', 'minent', 'bdl', 'bdl_ssl', 'cyclegan', 'fda', 'dannet', 'mgcda',
         'mgcda_step1', 'mgcda_step2', 'proda_warmup', 'proda_stage1', 'proda_distillation', 'hrda')]
