@@ -99,6 +99,12 @@ class HRDAHead(nn.Module):
             return torch.full_like(precise(logits[:, :1]), self.fixed_attention)
         return precise(self.scale_attention(features)).sigmoid()
 
+    def forward(self, context: Sequence[Tensor], detail: Sequence[Tensor], area: Area, scale: float,
+                size: Sequence[int]) -> FusedLogits:
+        """Features of the whole image of ``size`` (H W) at ``scale`` and of its ``area`` → logits, fused."""
+        logits = self.head(context)
+        return self.fuse(logits, self.attention(context, logits), self.head(detail), area, scale, size)
+
     def fuse(self, context: Tensor, attention: Tensor, detail: Tensor, area: Area, scale: float,
              size: Sequence[int]) -> FusedLogits:
         """The attention chooses between context and detail; outside of the detail's area it is 0. Products

@@ -137,10 +137,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
     def _output(self, size: Sequence[int], context: View, detail: View) -> SegOutput:
         head, padded = self.decode_head, self._padded_size(size)
         with self._autocast(context.img):
-            coarse = head.head(context.features)
-            attention = head.attention(context.features, coarse)
-            fine = head.head(detail.features)
-        logits = head.fuse(coarse, attention, fine, detail.area, self.context_scale, padded)
+            logits = head(context.features, detail.features, detail.area, self.context_scale, padded)
         views = {1: [detail], self.context_scale: [context], 'all': [context, detail]}[self.feature_scale]
         return SegOutput(views, head.training_outputs(logits, detail.area, padded, size))
 
