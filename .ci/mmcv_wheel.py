@@ -10,6 +10,7 @@ version. One that lies in FOLDER (default: build/wheels) already is taken.
 """
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -80,7 +81,10 @@ def build(folder: Path) -> None:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('folder', nargs='?', type=Path, default=FOLDER,
+                        help='for the wheel (default: %(default)s)')
+    folder = parser.parse_args().folder
     if not list(folder.glob(NAME)):
         build(folder)
     [wheel] = folder.glob(NAME)
