@@ -61,6 +61,7 @@ def init_segmentor(config: str | Config, checkpoint: str | None = None,
     Raises:
         UserError: a missing or unreadable file, or a checkpoint of another architecture.
     """
+    config = load_config(config)  # before the checkpoint, which may take long to read
     loaded = None if checkpoint is None else load_file(checkpoint)
     return segmentor_of(config, loaded, str(checkpoint), device, prefix)
 

@@ -188,6 +188,9 @@ class OptimizerStep:
                 self.scaler.step(optimizer)
             elif finite:
                 optimizer.step()
+            for group in optimizer.param_groups:
+                for parameter in group['params']:  # fused kernels do not, and ``CastWeights`` goes by it
+                    torch.autograd.graph.increment_version(parameter)
         if self.scaler is not None:
             self.scaler.update()
 

@@ -41,14 +41,23 @@ def method(cfg: dict, dtype: str, cast: bool, **uda) -> nn.Module:
     return model
 
 
-def trained(model: nn.Module, dtype: str, steps: int = 2) -> dict[str, torch.Tensor]:
+def trained(model: nn.Module, dtype: str, steps: int = 2, fused: bool = False) -> dict[str, torch.Tensor]:
     """Weights, gradients and log values after some steps."""
-    step, log = OptimizerStep(sgd(model), scaler=grad_scaler(dict(amp=dict(dtype=dtype)), CPU)), {}
+    optimizer = torch.optim.AdamW(model.model.parameters(), lr=0.01, fused=True) if fused else sgd(model)
+    step, log = OptimizerStep(optimizer, scaler=grad_scaler(dict(amp=dict(dtype=dtype)), CPU)), {}
     for number in range(steps):
         seed_all(number)
         log = model.train_step(batch(number, size=64, cell=16), step)['log_vars']
     gradients = {f'grad {name}': p.grad for name, p in model.model.named_parameters()}
     return {**model.state_dict(), **gradients, **log}
+
+
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+def test_what_a_fused_optimizer_updates_is_cast_anew(dtype):
+    """Its kernels do not count as a change of the weights."""
+    expected, found = (trained(method(without_attention(), dtype, cast), dtype, steps=3, fused=True)
+                       for cast in (False, True))
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
 
 
 @pytest.mark.parametrize('cfg, dtype, joint', [

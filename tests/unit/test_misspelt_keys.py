@@ -29,7 +29,8 @@ CONFIGS = [*sorted((ROOT / 'configs/ebda').glob('*.py')), *sorted((ROOT / 'confi
 # one config of each data set beside those
 DATA = sorted((ROOT / 'configs/_base_/datasets').glob('*.py'))
 # Keys whose value names a run and changes nothing of it, and variables of the reference's configs.
-UNUSED = UNREAD | LABELS | {'workflow'}
+# What stages change is looked at in the whole config of each of them (tests/unit/test_stages.py).
+UNUSED = UNREAD | LABELS | {'workflow', 'stages'}
 # MiT has no parameter of that name; it stands in every config of the reference
 NO_EFFECT = {'pos_block'}
 
