@@ -1,57 +1,11 @@
 """Street scenes in crops of 512x512, as DAFormer takes them."""
-_base_ = ['street_scenes.py']
+_base_ = ['street_scenes_square_crops.py']
 
-img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+img_norm_cfg = {{_base_._norm}}
 crop_size = (512, 512)
-_sizes = dict(gta=(1280, 720), synthia=(1280, 760), cityscapes=(1024, 512), acdc=(960, 540))
-_crop = [
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size=crop_size, pad_val=0, seg_pad_val=255),
-    dict(type='DefaultFormatBundle'),
-]
-_labelled = {
-    name: [
-        dict(type='LoadImageFromFile'),
-        dict(type='LoadAnnotations'),
-        dict(type='Resize', img_scale=size),
-        dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-        *_crop,
-        dict(type='Collect', keys=['img', 'gt_semantic_seg']),
-    ]
-    for name, size in _sizes.items()
-}
-_unlabelled = {
-    name: [
-        dict(type='LoadImageFromFile'),
-        dict(type='Resize', img_scale=size),
-        dict(type='RandomCrop', crop_size=crop_size),
-        *_crop,
-        dict(type='Collect', keys=['img']),
-    ]
-    for name, size in _sizes.items()
-}
-_whole = {
-    name: [
-        dict(type='LoadImageFromFile'),
-        dict(
-            type='MultiScaleFlipAug',
-            img_scale=size,
-            flip=False,
-            transforms=[
-                dict(type='Resize', keep_ratio=True),
-                dict(type='RandomFlip'),
-                dict(type='Normalize', **img_norm_cfg),
-                dict(type='ImageToTensor', keys=['img']),
-                dict(type='Collect', keys=['img']),
-            ]),
-    ]
-    for name, size in _sizes.items()
-}
-_sized_as = dict(dark_zurich='acdc', foggy='cityscapes', rain='cityscapes')
-_size_of = {**{name: name for name in _sizes}, **_sized_as}
-_source = {name: dict(pipeline=_labelled[size]) for name, size in _size_of.items()}
-_target = {name: dict(pipeline=_unlabelled[size]) for name, size in _size_of.items()}
-_val = {
-    name: dict(pipeline=_whole[size]) for name, size in _size_of.items()
-    if name not in ('gta', 'synthia')}
+_labelled = {{_base_._labelled_at.half}}
+_unlabelled = {{_base_._unlabelled_at.half}}
+_whole = {{_base_._whole_at.half}}
+_source = {{_base_._source_at.half}}
+_target = {{_base_._target_at.half}}
+_val = {{_base_._val_at.half}}
