@@ -2,48 +2,17 @@
 tensors have sizes and no values. Workspaces and the context of a device come on top."""
 from __future__ import annotations
 
-import weakref
 from pathlib import Path
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
 
+from benchmarks.live_memory import GIB, LiveBytes
 from mmseg.models.builder import build_loss, build_segmentor
 from mmseg.models.losses.supervision import regularise, supervise
 from mmseg.utils.config import load_config
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/ebda/cs2acdc_ebda_daformer_mitb5_s0.py'
-GIB = 2 ** 30
-
-
-class LiveBytes(TorchDispatchMode):
-    """Counts the storages that exist, and the most there were."""
-
-    def __init__(self):
-        super().__init__()
-        self.now = self.peak = 0
-        self.known: set[int] = set()
-
-    def add(self, *values) -> None:
-        for value in values:
-            if isinstance(value, torch.Tensor) and value.device.type == 'meta':
-                storage = value.untyped_storage()
-                if storage._cdata not in self.known:
-                    self.known.add(storage._cdata)
-                    self.now += storage.nbytes()
-                    weakref.finalize(storage, self._gone, storage._cdata, storage.nbytes())
-        self.peak = max(self.peak, self.now)
-
-    def _gone(self, key: int, size: int) -> None:
-        self.known.discard(key)
-        self.now -= size
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        self.add(*tree_flatten(out)[0])
-        return out
 
 
 def peak_of_step(size: int, images: int, with_cp: bool) -> float:

@@ -1,6 +1,6 @@
-"""Street scenes as the methods with DeepLabV2 take them: not mirrored; BGR from 0 to 255 minus a mean. ADVENT,
-MinEnt and BDL take whole images, DACS and FDA crops; FDA's source and target have crops of one size, because
-their frequencies are exchanged.
+"""Street scenes as the methods with DeepLabV2 take them: not mirrored; BGR from 0 to 255 minus a mean.
+ADVENT, MinEnt and BDL take whole images, DACS and FDA crops; FDA's source and target have crops of one size,
+because their frequencies are exchanged.
 
 The sizes of ACDC are ours: the authors did not train on it.
 """
