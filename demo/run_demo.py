@@ -66,11 +66,13 @@ def test_step(name: str) -> Step:
 
 
 def picture_step() -> Step:
-    run_dir = newest_run(METHODS['EBDA'])
+    """An image as the first method's network sees it and as the last one's does."""
+    runs = [newest_run(name) for name in METHODS.values()]
     image = min(STREETS.glob('acdc/rgb_anon/*/val/*/*.png'))
     return Step('picture', [
-        sys.executable, '-m', 'demo.image_demo', str(image), str(run_dir / f'{run_dir.name}.json'),
-        str(run_dir / 'latest.pth'), '--out', str(PICTURE)], result=str(PICTURE))
+        sys.executable, '-m', 'demo.image_demo', str(image), str(runs[-1] / f'{runs[-1].name}.json'),
+        str(runs[0] / 'latest.pth'), str(runs[-1] / 'latest.pth'), '--legend', '--out', str(PICTURE)],
+        result=str(PICTURE))
 
 
 def report_step() -> Step:

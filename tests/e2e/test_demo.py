@@ -8,6 +8,7 @@ import cv2
 import pytest
 
 from demo import run_demo
+from mmseg.core.pictures import GAP, LEGEND_WIDTH
 
 METHOD = 'streets_of_the_test'
 # a few scenes hold too few pixels of the rare classes for the setting of the toy configs
@@ -49,7 +50,8 @@ def test_the_demo_ends_with_table_picture_and_report(checkout, monkeypatch, caps
     method, steps, seed, miou, _ = (cell.strip() for cell in row.strip('|').split('|'))
     assert (method, steps, seed) == ('EBDA', '4', '0')
     assert 0 <= float(miou) <= 100
-    assert cv2.imread(str(checkout / run_demo.PICTURE)).shape == (128, 256, 3)
+    # the image and two predictions beside each other, and the names of the classes
+    assert cv2.imread(str(checkout / run_demo.PICTURE)).shape[1] == 3 * (256 + GAP) + LEGEND_WIDTH
 
     page = (checkout / run_demo.REPORT).read_text(encoding='utf-8')
     assert '<h1>The demo</h1>' in page and f'report: {run_demo.REPORT}' in shown
