@@ -14,10 +14,10 @@ from pathlib import Path
 
 from mmseg.utils.errors import ConfigError, UserError, one_line_errors
 from mmseg.utils.files import write_json
+from mmseg.utils.project import PROJECT
 
 from .runs import DONE, OUTPUT, read, run_lock
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 OWN_CONFIG = 'config.json'
 OWN = ('{out}', '{config}')  # in the arguments: the folder for what the program makes, the file of its config
 
@@ -28,7 +28,7 @@ def check_program(name: str, cfg: dict) -> None:
         ConfigError: the stage ``name`` is not the description of a program of this project.
     """
     program, args = cfg['program'], cfg.get('args', [])
-    if not isinstance(program, str) or not (REPOSITORY / program).is_file() or not program.endswith('.py'):
+    if not isinstance(program, str) or not (PROJECT / program).is_file() or not program.endswith('.py'):
         raise ConfigError(f"stage '{name}': there is no program '{program}', expected a file of this project "
                           'such as tools/make_pseudo_labels.py')
     if not isinstance(args, (list, tuple)) or not all(isinstance(arg, (str, int, float)) for arg in args):
@@ -49,7 +49,7 @@ def run_program(config: Path) -> int | str | None:
     cfg, folder = read(config), config.parent
     places = dict(zip(OWN, (str(folder / OUTPUT), str(folder / OWN_CONFIG))))
     argv = [re.sub(r'\{\w+\}', lambda match: places[match[0]], str(arg)) for arg in cfg.get('args', [])]
-    sys.path.insert(0, str(REPOSITORY))
+    sys.path.insert(0, str(PROJECT))
     program = importlib.import_module(cfg['program'].removesuffix('.py').replace('/', '.'))
     with run_lock(folder):
         if 'config' in cfg:

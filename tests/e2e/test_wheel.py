@@ -101,6 +101,17 @@ def test_a_training_starts_from_what_the_wheel_carries(site, tmp_path, streets):
     assert done.returncode == 0 and (tmp_path / 'report.html').is_file(), done.stderr
 
 
+def test_stages_are_programs_of_the_wheel(site, tmp_path):
+    done = call(site, tmp_path, 'ebda-experiments', '--exp', '130', '--only', 'proda', '--dry-run')
+    assert done.returncode == 0, done.stderr
+    assert 'python tools/make_pseudo_labels.py' in done.stdout
+    config = tmp_path / 'stage/stage.json'
+    config.parent.mkdir()
+    config.write_text('{"name": "x", "program": "tools/make_pseudo_labels.py", "args": ["--help"]}')
+    done = call(site, tmp_path, 'python', '-m', 'mmseg.experiments.programs', config)
+    assert done.returncode == 0 and '--references' in done.stdout, done.stderr
+
+
 def test_beside_mmsegmentation_it_refuses_in_one_line(site, tmp_path):
     other = tmp_path / 'other/mmsegmentation-0.30.0.dist-info'
     other.mkdir(parents=True)
