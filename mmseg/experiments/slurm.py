@@ -92,14 +92,21 @@ def submit(runs: Sequence[Run], settings: Mapping[str, Any], folder: Path) -> li
     try:
         with executor.batch() if alone else contextlib.nullcontext():
             jobs.update({run.work_dir: executor.submit(_job(run)) for run in alone})
+        for run in alone:
+            _note(run, jobs[run.work_dir])
         for run in others:
             _wait_for_needed(executor, run, jobs, settings)
             jobs[run.work_dir] = executor.submit(_job(run))
+            _note(run, jobs[run.work_dir])
     except (submitit.core.utils.FailedSubmissionError, OSError) as error:
         raise UserError(f'slurm did not take the jobs: {error}') from error
-    for run in runs:
-        write_bytes(run.work_dir / SLURM_JOB, f'{jobs[run.work_dir].job_id}\n'.encode())
     return [jobs[run.work_dir] for run in runs]
+
+
+def _note(run: Run, job: Any) -> None:
+    """Write down at once which job has a run: the same command leaves it alone though a later one was not
+    taken."""
+    write_bytes(run.work_dir / SLURM_JOB, f'{job.job_id}\n'.encode())
 
 
 def _job(run: Run) -> RunJob:
@@ -134,7 +141,7 @@ def _executor(runs: Sequence[Run], settings: Mapping[str, Any], folder: Path):
     settings = dict(settings)
     cluster = settings.pop('cluster', 'slurm')
     devices = max(run.devices for run in runs)
-    workers = max(run.cfg['data'].get('workers_per_gpu', 0) for run in runs)
+    workers = max(run.cfg.get('data', {}).get('workers_per_gpu', 0) for run in runs)
     defaults = dict(name=folder.parent.name, timeout_min=DAY, gpus_per_node=devices,
                     cpus_per_task=devices * (workers + 1), slurm_signal_delay_s=SECONDS_TO_SAVE)
     try:

@@ -258,6 +258,25 @@ def test_jobs_of_a_chain_wait_for_each_other(tmp_path, queue):
     assert [(run.work_dir / SLURM_JOB).read_text() for run in runs] == ['7\n', '1\n', '2\n']
 
 
+def test_programs_are_jobs_too(tmp_path, queue):
+    runs = planned(tmp_path / 'runs')
+    assert [job.job_id for job in slurm.submit(runs, {}, tmp_path / 'jobs')] == ['1', '2', '3']
+    assert '#SBATCH --cpus-per-task=1\n' in queue.read_text()
+
+
+def test_jobs_that_were_taken_are_known_where_a_later_one_is_not(tmp_path, queue, monkeypatch):
+    runs = chain(tmp_path / 'runs', NEW, NEW, NEW)
+
+    def refuse_the_second(executor, run, *settings) -> None:
+        if run is runs[2]:
+            raise OSError('no queue')
+
+    monkeypatch.setattr(slurm, '_wait_for_needed', refuse_the_second)
+    with pytest.raises(UserError, match='slurm did not take the jobs: no queue'):
+        slurm.submit(runs, {}, tmp_path / 'jobs')
+    assert [(run.work_dir / SLURM_JOB).read_text() for run in runs[:2]] == ['1\n', '2\n']
+
+
 # ---------------------------------------------------------------------------------- scores, other programs
 
 def leave_score(run: Run, score: float) -> None:
