@@ -127,19 +127,21 @@ def make_pseudo_labels(networks: AveragedSegmentor, datasets: Sequence[CustomDat
     with working_in(folder):
         labels = PseudoLabels(folder, of_all, datasets[0].CLASSES, settings)
         labels.remove_left_behind()
-        if labels.record['complete']:
+        missing = labels.missing
+        if labels.record['complete'] and not missing:
             return labels.record
+        labels.record['complete'] = False
         labels.save()
+        predict = partial(_predictions, networks, device=device, workers=workers)
+        for number, (dataset, part) in enumerate(zip(datasets, names)):
+            todo = [k for k, name in enumerate(part) if osp.normpath(name) in missing]
+            found = predict(dataset, todo)
+            if guide is not None:
+                found = guide.refined(number, dataset, todo, found, predict)
+            bar = tqdm(found, total=len(todo), desc='predictions', unit='img', dynamic_ncols=True)
+            for k, prob in zip(todo, bar):
+                labels.write(osp.normpath(part[k]), prob)
         if labels.record['least_levels'] is None:
-            predict = partial(_predictions, networks, device=device, workers=workers)
-            for number, (dataset, part) in enumerate(zip(datasets, names)):
-                todo = [k for k, name in enumerate(part) if osp.normpath(name) in labels.missing]
-                found = predict(dataset, todo)
-                if guide is not None:
-                    found = guide.refined(number, dataset, todo, found, predict)
-                bar = tqdm(found, total=len(todo), desc='predictions', unit='img', dynamic_ncols=True)
-                for k, prob in zip(todo, bar):
-                    labels.write(osp.normpath(part[k]), prob)
             labels.find_thresholds(rule)
         labels.apply_thresholds()
         return labels.record

@@ -17,6 +17,7 @@ from mmcv import Config
 from tiny_run import NAMES, SIZE_HW, make_run
 
 from mmseg.apis.inference import init_segmentor
+from mmseg.apis.recorded_folder import RecordedFolder
 from mmseg.checkpoint.weights import save_checkpoint
 from mmseg.core.evaluation import get_classes
 from mmseg.datasets import build_dataset
@@ -202,6 +203,25 @@ def test_what_is_complete_is_kept(call, tmp_path, monkeypatch):
     monkeypatch.setattr('mmseg.apis.pseudo_labels.write_image', lambda *args: pytest.fail('written again'))
     assert call('--rule', 'bdl') == first
     assert files(tmp_path / 'out') == before
+
+
+def test_what_was_removed_since_is_made_again(call, tmp_path):
+    call('--rule', 'bdl')
+    before, record = files(tmp_path / 'out'), tmp_path / 'out/pseudo_labels.json'
+    for complete in (True, False):
+        record.write_text(json.dumps({**json.loads(record.read_text()), 'complete': complete}))
+        for kind in ('labels', 'confidence'):
+            (tmp_path / 'out' / kind / 'bonn/bonn_000000.png').unlink()
+        call('--rule', 'bdl')
+        assert files(tmp_path / 'out') == before
+
+
+def test_the_folder_is_looked_at_once_a_data_set(call, monkeypatch):
+    looked = []
+    found = RecordedFolder.missing.fget
+    monkeypatch.setattr(RecordedFolder, 'missing', property(lambda folder: looked.append(1) or found(folder)))
+    call('--rule', 'bdl')
+    assert len(looked) == 1
 
 
 def test_what_it_did_not_make_is_not_overwritten(call, made, tmp_path):
