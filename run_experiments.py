@@ -175,7 +175,8 @@ def report_of(args: argparse.Namespace) -> str | None:
 def print_plan(runs: list[Run]) -> None:
     number = {run.work_dir: i for i, run in enumerate(runs, 1)}
     for run in runs:
-        after = f', after {", ".join(f"[{number[folder]}]" for folder in run.needs)}' if run.needs else ''
+        shown = [f'[{number[folder]}]' for folder in run.needs if folder in number]
+        after = f', after {", ".join(shown)}' if shown else ''
         print(f'# [{number[run.work_dir]}/{len(runs)}] {run.cfg["name"]}{after}')
         print('' if run.state == NEW else f'# {run.state} in {run.work_dir}\n')
         if is_program(run.cfg):

@@ -16,9 +16,8 @@ from mmseg.utils.errors import ConfigError, UserError, one_line_errors
 from mmseg.utils.files import write_json
 from mmseg.utils.project import PROJECT
 
-from .runs import DONE, OUTPUT, read, run_lock
+from .runs import DONE, OUTPUT, OWN_CONFIG, read, run_lock
 
-OWN_CONFIG = 'config.json'
 OWN = ('{out}', '{config}')  # in the arguments: the folder for what the program makes, the file of its config
 
 

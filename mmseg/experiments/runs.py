@@ -31,7 +31,8 @@ PLACE_KEYS = ('work_dir', 'resume_from')
 SLURM_JOB = 'slurm_job.txt'
 LOCK = '.lock'
 CONSOLE = 'console.txt'  # what a run says that trains beside others
-OUTPUT, DONE = 'output', 'done.json'  # of a program: what it makes, and that it has made all of it
+# of a program: what it makes, that it has made all of it, and the config that it is given
+OUTPUT, DONE, OWN_CONFIG = 'output', 'done.json', 'config.json'
 LOOK_SECONDS = 1.0
 NEW, PARTIAL, RUNNING, FINISHED = 'new', 'partial', 'running', 'finished'
 
@@ -99,7 +100,8 @@ def find_kept_config(folder: Path) -> Path:
     named = folder / f'{folder.resolve().name}.json'
     found = [named] if named.is_file() else [
         path for path in sorted(folder.glob('*.json'))
-        if not path.name.endswith('.log.json') and not path.name.startswith(('eval_', 'env'))]
+        if path.name not in (INPUTS, DONE) and not path.name.endswith('.log.json')
+        and not path.name.startswith(('eval_', 'env'))]
     if len(found) != 1:
         raise UserError(f"--resume: '{folder}' has {len(found)} config files (*.json), expected one: "
                         'give the folder of a single run')
@@ -118,7 +120,7 @@ def forget_failed_start(run: Run) -> None:
     stays: it may hold the only traceback."""
     if run.state != NEW or not run.work_dir.is_dir():
         return
-    if {path.name for path in run.work_dir.iterdir()} <= {run.config_file.name, LOCK, INPUTS}:
+    if {path.name for path in run.work_dir.iterdir()} <= {run.config_file.name, LOCK, INPUTS, OWN_CONFIG}:
         shutil.rmtree(run.work_dir)
 
 
@@ -130,7 +132,7 @@ def can_go_on(folder: Path) -> bool:
 def is_done(folder: Path, cfg: dict) -> bool:
     """Whether the folder has the checkpoint of the config's last step, or all of a program's output."""
     if 'program' in cfg:
-        return (folder / DONE).is_file()
+        return (folder / DONE).is_file() and (folder / OUTPUT).is_dir()
     last = (cfg.get('runner') or {}).get('max_iters')
     found = checkpoints(folder)
     if found:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from argparse import Namespace
 from pathlib import Path
@@ -14,7 +15,20 @@ from mmseg.experiments import launch, slurm
 from mmseg.experiments.changes import changed
 from mmseg.experiments.inputs import INPUTS, keep_inputs
 from mmseg.experiments.launch import Failure
-from mmseg.experiments.runs import DONE, FINISHED, NEW, OUTPUT, PARTIAL, RUNNING, SLURM_JOB, Run, write_config
+from mmseg.experiments.runs import (
+    DONE,
+    FINISHED,
+    NEW,
+    OUTPUT,
+    OWN_CONFIG,
+    PARTIAL,
+    RUNNING,
+    SLURM_JOB,
+    Run,
+    find_kept_config,
+    forget_failed_start,
+    write_config,
+)
 from mmseg.experiments.stages import Plan, Row, unfold
 from mmseg.utils import UserError
 from tools import summarize, train
@@ -102,6 +116,7 @@ def touch_again(run: Run) -> None:
     (lambda runs: (runs[1].output / 'labels/b.png').touch(), [FINISHED, FINISHED, NEW]),
     (lambda runs: runs[2].output.write_bytes(b'others!'), [FINISHED] * 3),
     (lambda runs: runs[0].output.unlink(), [NEW, NEW, NEW]),
+    (lambda runs: shutil.rmtree(runs[1].output), [FINISHED, NEW, NEW]),
 ])
 def test_a_stage_whose_inputs_changed_is_made_anew(tmp_path, change, expected):
     for number in range(3):
@@ -111,6 +126,22 @@ def test_a_stage_whose_inputs_changed_is_made_anew(tmp_path, change, expected):
     assert states(again) == expected
     folders = set(tmp_path.iterdir())
     assert all((run.work_dir in folders) == (run.state == FINISHED) for run in again)
+
+
+def test_the_config_of_a_stage_is_known_in_a_folder_of_another_name(tmp_path):
+    for number in range(3):
+        finish(planned(tmp_path)[number])
+    for run in planned(tmp_path):
+        moved = run.work_dir.rename(tmp_path / run.cfg['name'])
+        assert find_kept_config(moved) == moved / run.config_file.name
+
+
+def test_a_program_that_fails_at_once_leaves_nothing(tmp_path):
+    labels = planned(tmp_path)[1]
+    write_config(labels)
+    (labels.work_dir / OWN_CONFIG).write_text('{}')
+    forget_failed_start(labels)
+    assert not labels.work_dir.exists()
 
 
 def test_a_stage_of_another_config_is_made_anew_with_all_behind_it(tmp_path):
@@ -320,4 +351,6 @@ def test_dry_run_shows_the_chain(tmp_path, monkeypatch, capsys):
     shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith(('# [', 'python'))]
     assert [line for line in shown if line.startswith('#')] == [
         '# [1/3] first', '# [2/3] last_labels, after [1]', '# [3/3] last, after [2], [1]']
+    run_experiments.print_plan(planned(Path('work'))[2:])  # --resume of one
+    assert '# [1/1] last\n' in capsys.readouterr().out
     assert shown[2].startswith(f'python {PROGRAM} ') and shown[2].endswith("--out '{out}'")
