@@ -295,7 +295,8 @@ def resolve(cfg: dict) -> dict:
     Raises:
         UserError: a file of ``_base_`` does not exist.
     """
-    base = [str((CONFIG_DIR / file).resolve()) for file in cfg.get('_base_', [])]
+    bases = cfg.get('_base_', [])
+    base = [str((CONFIG_DIR / file).resolve()) for file in ([bases] if isinstance(bases, str) else bases)]
     for file in base:
         if not Path(file).is_file():
             raise UserError(f"base config '{file}' does not exist")

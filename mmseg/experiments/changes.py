@@ -19,8 +19,8 @@ OF_STAGES = 'stages.'
 def changed(row: Row, options: Mapping[str, Any], roots: Sequence[str] = ()) -> Row:
     """``row`` with the command line's options and data folders.
 
-    An option changes the row and each stage that is a training and has its first key, but for values that
-    earlier stages make; 'stages.NAME.KEY' changes one stage alone.
+    An option changes the row, each stage that is a training, and the ``config`` of a program, where they have
+    its first key, but for values that earlier stages make; 'stages.NAME.KEY' changes one stage alone.
 
     Args:
         options: dotted key → value.
@@ -42,20 +42,23 @@ def changed(row: Row, options: Mapping[str, Any], roots: Sequence[str] = ()) -> 
             chosen[name][own] = value
             continue
         # of a key that none has, the row tells
-        for name in [name for name, cfg in cfgs.items() if _takes(cfg, key)] or ['']:
-            chosen[name].setdefault(key, value)
+        places = {name: place for name, cfg in cfgs.items() if (place := _place(cfg, key))}
+        for name, place in (places or {'': key}).items():
+            chosen[name].setdefault(place, value)
     cfgs = {name: with_options(cfg, chosen[name]) for name, cfg in cfgs.items()}
     return Row(cfgs[''], row.base, {name: (cfgs[name], base) for name, (_, base) in row.stages.items()})
 
 
-def _takes(cfg: dict, key: str) -> bool:
+def _place(cfg: dict, key: str) -> str | None:
+    """The key at which a config takes an option, a program in its ``config``; None: it does not."""
     if is_program(cfg):
-        return False
+        own = _place(cfg['config'], key) if 'config' in cfg else None
+        return own and f'config.{own}'
     node: Any = cfg
     parts = key.split('.')
     for part in parts:
         node = node.get(part) if isinstance(node, Mapping) else None
-    return not refers(node) and (parts[0] in cfg or parts[0] in OPTIONAL_KEYS)
+    return key if not refers(node) and (parts[0] in cfg or parts[0] in OPTIONAL_KEYS) else None
 
 
 def with_options(cfg: dict, options: dict[str, Any]) -> dict:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import run_experiments
+from experiments import resolve
 from mmseg.experiments import launch, slurm
 from mmseg.experiments.changes import changed
 from mmseg.experiments.inputs import INPUTS, keep_inputs
@@ -206,6 +207,28 @@ def test_options_change_all_trainings_or_one_stage():
         changed(row, {'stages.frist.seed': 3})
     with pytest.raises(UserError, match="'last' has no key 'runer'"):
         changed(row, {'runer.max_iters': 3})
+
+
+def test_options_and_data_folders_change_the_config_of_a_program():
+    cfg = row_cfg()
+    own = dict(training('own'), _base_=[])
+    own['data']['train']['target']['data_root'] = 'data/a'
+    cfg['stages']['labels']['config'] = own
+    found = changed(unfold(cfg, {}, without_base), {
+        'data.train.target.img_dir': 'b', 'stages.labels.config.seed': 3}, ['data=/x'])
+    target = found.stages['labels'][0]['config']['data']['train']['target']
+    assert target == dict(data_root='/x/a', img_dir='b')
+    assert found.stages['labels'][0]['config']['seed'] == 3
+    assert 'data' not in found.stages['labels'][0]
+
+
+def test_a_stage_of_one_base_file():
+    cfg = row_cfg()
+    cfg['stages']['first'] = dict(_base_='toy/streets_source_mitb0_s0.py')
+    cfg['stages']['labels']['config'] = dict(_base_='toy/streets_source_mitb0_s0.py', seed=5)
+    found = unfold(cfg, {}, resolve)
+    assert found.stages['first'][0]['model'] == found.stages['first'][1]['model'] != {}
+    assert found.stages['labels'][0]['config']['seed'] == 5
 
 
 def test_data_folders_move_in_all_stages():
