@@ -24,7 +24,9 @@ class Area:
 
     def on_grid(self, cells: float) -> Area:
         """Where it lies on a grid with so many cells a pixel, rounded down."""
-        return Area(*(math.floor(side * cells) for side in (self.top, self.bottom, self.left, self.right)))
+        # of 720 · (0.7 / 4), which is 126, floating point makes a little less
+        return Area(*(math.floor(round(side * cells, 6))
+                      for side in (self.top, self.bottom, self.left, self.right)))
 
     def put(self, x: Tensor, size: Sequence[int]) -> Tensor:
         """Zeros of ``size`` (H W) with ``x`` (B C h w) in the area."""
