@@ -21,6 +21,7 @@ from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.engine.optimizer import build_optimizers
 from mmseg.engine.runner import IterBasedRunner
 from mmseg.models.builder import UDA, build_train_model
+from mmseg.models.segmentors import EncoderDecoder
 from mmseg.utils import CheckpointError, ConfigError, UserError
 from mmseg.utils.distributed import parallel
 
@@ -113,6 +114,15 @@ def test_a_batch_without_what_the_method_learns_from_is_told(name):
 
 def test_the_toy_is_small():
     assert len(Path(toy_method.__file__).read_text().splitlines()) < 60
+
+
+@every_method
+def test_each_segmenter_is_one_of_the_networks(name):
+    """Which are made to compute in the config's precision, and compiled."""
+    model = built(name)
+    segmenters = {key for key, module in model.named_modules() if isinstance(module, EncoderDecoder)}
+    known = {*model.networks().values()}
+    assert {key for key in segmenters if model.get_submodule(key) not in known} == set()
 
 
 @every_method

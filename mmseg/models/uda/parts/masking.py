@@ -120,6 +120,10 @@ class MaskedConsistency(nn.Module):
         shared = alpha == 'same' and pseudo_threshold == 'same'
         self.teacher = None if shared else OwnTeacher(model)
 
+    def networks(self) -> dict[str, nn.Module]:
+        """Its own teacher, if there is one."""
+        return {} if self.teacher is None else {'masked_teacher': self.teacher.ema_model}
+
     def begin_step(self, student: nn.Module, step: int) -> None:
         """Its own teacher, if there is one, follows the student."""
         if self.teacher is not None:

@@ -11,6 +11,7 @@ from mmseg.utils.ranges import check_ranges
 from ...builder import build_segmentor
 from ..uda_decorator import UDADecorator
 from .ema_teacher import teacher_mode, update_teacher
+from .masking import MaskedConsistency
 
 
 def check_self_training(alpha: float, pseudo_threshold: float, ignore_top: int, ignore_bottom: int,
@@ -39,12 +40,14 @@ class TeacherStudent(UDADecorator):
         super().__init__(model)
         self.ema_model = build_segmentor(model).requires_grad_(False) if teacher else None
         self.imnet_model = build_segmentor(model).requires_grad_(False) if imagenet else None
+        self.mic: MaskedConsistency | None = None  # a method's masked pass, which may have its own teacher
         self.mix_losses = nn.ModuleList()
         if not teacher:
             self.needs = ('gt_semantic_seg',)
 
     def networks(self) -> dict[str, nn.Module]:
-        all_of_them = {'student': self.model, 'teacher': self.ema_model, 'imagenet': self.imnet_model}
+        all_of_them = {'student': self.model, 'teacher': self.ema_model, 'imagenet': self.imnet_model,
+                       **({} if self.mic is None else self.mic.networks())}
         return {name: network for name, network in all_of_them.items() if network is not None}
 
     def training_state(self) -> dict[str, Any]:
