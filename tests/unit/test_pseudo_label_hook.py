@@ -90,9 +90,11 @@ def test_a_training_is_the_same_with_it(labelled_target, tmp_path):
     assert lines[0]['right'] != lines[1]['right'] or lines[0]['confident'] != lines[1]['confident']
 
 
-def test_a_method_without_a_teacher_is_told(labelled_target, tmp_path):
-    model = build_train_model(dict(model=tiny(), uda=dict(type='MinEnt'), runner=dict(max_iters=3)))
-    with pytest.raises(ConfigError, match='MinEnt has no teacher'):
+@pytest.mark.parametrize('uda', [dict(type='MinEnt'), dict(
+    type='DACS', source_only=True, masked=dict(mode='separatesrc'))], ids=lambda uda: uda['type'])
+def test_a_method_without_a_teacher_is_told(labelled_target, tmp_path, uda):
+    model = build_train_model(dict(model=tiny(), uda=uda, runner=dict(max_iters=3)))
+    with pytest.raises(ConfigError, match=f'{uda["type"]} has no teacher'):
         PseudoLabelHook(labelled_target).before_run(runner_of(model, tmp_path))
 
 

@@ -49,7 +49,7 @@ class PseudoLabelHook(Hook):
         self.loader = build_test_loader(Subset(whole, self.indices), 1, 0)
 
     def before_run(self, runner) -> None:
-        if not hasattr(runner.model, 'ema_model'):
+        if getattr(runner.model, 'ema_model', None) is None:
             raise ConfigError(f'PseudoLabelHook: {type(runner.model).__name__} has no teacher; take the hook '
                               'out of custom_hooks')
 
