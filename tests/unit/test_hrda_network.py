@@ -102,7 +102,8 @@ def test_the_grid_of_a_crop():
         assert Area(top, bottom, left, right).on_grid(1 / known['scale']) == Area(*out)
 
 
-@pytest.mark.parametrize('scale, stride, pixels, cells', [(0.7, 4, 40, 7), (1 / 3, 4, 12, 1), (0.7, 8, 80, 7)])
+@pytest.mark.parametrize('scale, stride, pixels, cells', [
+    (0.7, 4, 40, 7), (1 / 3, 4, 12, 1), (0.7, 8, 80, 7)])
 def test_what_begins_or_ends_with_a_cell_does_so_on_the_grid(scale, stride, pixels, cells):
     """Although most scales are no sum of powers of 2: 720 · (0.7 / 4) is a little less than 126."""
     for n in range(1, 50):
