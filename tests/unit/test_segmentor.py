@@ -9,6 +9,7 @@ from torch import nn
 from uda_models import META, network, seed_all
 
 from mmseg.models.builder import build_segmentor
+from mmseg.models.segmentors import AveragedSegmentor
 from mmseg.models.segmentors.sliding_window import slide_inference, window_origins
 from mmseg.utils import UserError
 
@@ -132,13 +133,17 @@ def test_probabilities_at_the_original_size(model, picture):
     assert model.inference(picture, meta(50, 70), rescale=False).shape == (1, 19, 64, 96)
 
 
-@pytest.mark.parametrize('direction, axis', [('horizontal', 3), ('vertical', 2)])
+@pytest.mark.parametrize('direction, axis', [('horizontal', 3), ('vertical', 2), ('diagonal', (2, 3))])
 @torch.inference_mode()
 def test_flipped_predictions_are_flipped_back(model, picture, direction, axis):
     out = model.inference(picture.flip(axis), meta(64, 96, flip=True, flip_direction=direction))
     expected = model.inference(picture.flip(axis), meta(64, 96, flip=False)).flip(axis)
     torch.testing.assert_close(out, expected)
     assert not torch.allclose(out, expected.flip(axis))
+    averaged = AveragedSegmentor([model], softmax_first=True)
+    out = averaged.inference(picture.flip(axis), meta(64, 96, flip=True, flip_direction=direction))
+    unflipped = averaged.inference(picture.flip(axis), meta(64, 96, flip=False))
+    torch.testing.assert_close(out, unflipped.flip(axis))
 
 
 @torch.inference_mode()

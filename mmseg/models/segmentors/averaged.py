@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from mmseg.core.pseudo_label_rules import average_probabilities, check_weights
 from mmseg.utils import ConfigError
 
-from ..utils.resize import resize
 from .encoder_decoder import EncoderDecoder
 
 
@@ -57,8 +56,4 @@ class AveragedSegmentor(nn.Module):
 
 
 def _enlarged_probabilities(model: EncoderDecoder, img: Tensor, metas: Sequence[dict]) -> Tensor:
-    prob = model.coarse_logits(img).float().softmax(dim=1)
-    prob = resize(prob, metas[0]['ori_shape'][:2], mode='bilinear', align_corners=model.align_corners)
-    if metas[0].get('flip'):
-        prob = prob.flip(3 if metas[0].get('flip_direction') == 'horizontal' else 2)
-    return prob
+    return model.as_original(model.coarse_logits(img).float().softmax(dim=1), metas)

@@ -25,6 +25,8 @@ from ..requirements import require
 from ..utils.resize import resize
 from .sliding_window import slide_inference
 
+FLIPPED = dict(horizontal=(3,), vertical=(2,), diagonal=(2, 3))  # dimensions of a map (B C H W)
+
 
 @SEGMENTORS.register_module()
 class EncoderDecoder(Method):
@@ -209,12 +211,16 @@ class EncoderDecoder(Method):
                                      self.test_cfg.get('batched_slide', False))
         else:
             logits = self.encode_decode(img, img_meta)
+        return self.as_original(logits, img_meta, rescale)
+
+    def as_original(self, maps: Tensor, img_meta: Sequence[dict], rescale: bool = True) -> Tensor:
+        """Maps of augmented images (B C h w), un-flipped; with ``rescale`` at the size of the original image."""
         if rescale:
-            logits = resize(logits, img_meta[0]['ori_shape'][:2], mode='bilinear',
-                            align_corners=self.align_corners)
+            maps = resize(maps, img_meta[0]['ori_shape'][:2], mode='bilinear',
+                          align_corners=self.align_corners)
         if img_meta and img_meta[0].get('flip'):
-            logits = logits.flip(3 if img_meta[0].get('flip_direction') == 'horizontal' else 2)
-        return logits
+            maps = maps.flip(FLIPPED[img_meta[0]['flip_direction']])
+        return maps
 
     def inference(self, img: Tensor, img_meta: Sequence[dict], rescale: bool = True) -> Tensor:
         """Class probabilities (B C H W), 0–1.
