@@ -214,7 +214,7 @@ class EncoderDecoder(Method):
         return self.as_original(logits, img_meta, rescale)
 
     def as_original(self, maps: Tensor, img_meta: Sequence[dict], rescale: bool = True) -> Tensor:
-        """Maps of augmented images (B C h w), un-flipped; with ``rescale`` at the size of the original image."""
+        """Maps of augmented images (B C h w), un-flipped; with ``rescale`` at the original image's size."""
         if rescale:
             maps = resize(maps, img_meta[0]['ori_shape'][:2], mode='bilinear',
                           align_corners=self.align_corners)
