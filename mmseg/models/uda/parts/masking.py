@@ -89,8 +89,8 @@ class MaskedConsistency(nn.Module):
         alpha, pseudo_threshold: 'same' takes the host's pseudo-labels. A number of one of them, or no
             threshold (None, weight 1), makes a second teacher; α = 0 is the student before the step.
         blur: lets the augmentation blur. Whether it does is drawn anyhow, also if the host's blur is off.
-        weigh_all: λ_M multiplies all losses of the pass; False spares that of HRDA's detail, as the release
-            does.
+        weigh_all: λ_M multiplies all losses of the pass; False, as in the release, that of the prediction
+            alone, not those of further outputs (HRDA's detail and context, auxiliary heads).
 
     Raises:
         ConfigError: an unknown mode, or a number that is out of its range.
