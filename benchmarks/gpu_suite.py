@@ -1,6 +1,6 @@
 """All that is to be known of a GPU in one command, within a budget of seconds.
 
-    python -m benchmarks.gpu_suite --json suite.json                          (eight minutes on an H100)
+    python -m benchmarks.gpu_suite --json suite.json                          (within --budget seconds)
     python -m benchmarks.gpu_suite --tiny --device cpu --json tiny.json       (every entry, seconds on a CPU)
 
 Entries come in the order of their worth, and the figures are written after each; one that fails, or does not
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
     """
     Args:
         name: what is measured.
-        seconds: that it may take on an H100, compilation included.
+        seconds: that it may take on an H100, compilation included; estimated, not measured.
         measure: (arguments of the program) → figures.
     """
 
