@@ -352,12 +352,12 @@ def run(cfg: Config, model: nn.Module, loader: Loader, args: argparse.Namespace,
         if world()[0] == 0:
             print(f'{count} images written to {path}')
         return
-    other_work = args.format_only or args.out or args.show or args.show_dir or args.panels
-    evaluate = bool(args.eval) or not other_work
-    outcome = run_test(model, loader, device, evaluate=evaluate, out_dir=args.show_dir,
-                       opacity=args.opacity, legend=args.legend, outlines=args.outlines,
-                       keep_predictions=bool(args.out), show=args.show,
-                       amp=args.amp, **formatting)
+    other_work = args.format_only or args.out or args.show or args.show_dir
+    evaluate = bool(args.eval) or not (other_work or args.panels)
+    outcome = run_test(
+        model, loader, device, evaluate=evaluate, out_dir=args.show_dir, opacity=args.opacity,
+        legend=args.legend, outlines=args.outlines, keep_predictions=bool(args.out), show=args.show,
+        amp=args.amp, **formatting) if evaluate or other_work else None
     if args.panels:
         style = Style(loader.dataset.PALETTE, loader.dataset.CLASSES, args.opacity, args.outlines)
         write_panels(model, loader, device, args.panels, style)

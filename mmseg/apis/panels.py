@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmseg.core.pictures import Style, explained
 from mmseg.core.visualization import read_image
+from mmseg.datasets import ConcatDataset
 from mmseg.datasets.loading.size_groups import sized_batches
 from mmseg.engine.evaluation import evaluating, picture_names, unwrapped
 from mmseg.models.losses import pixel_entropy
@@ -58,6 +59,8 @@ def write_panels(model: nn.Module, loader: DataLoader, device: torch.device | st
 
 def _truth(dataset: Dataset, index: int) -> np.ndarray | None:
     """None where there is no label file."""
+    if isinstance(dataset, ConcatDataset):
+        return _truth(*dataset.place(index))
     if dataset.ann_dir is None:
         return None
     path = os.path.join(dataset.ann_dir, dataset.img_infos[index]['ann']['seg_map'])

@@ -186,6 +186,20 @@ def test_pictures_with_a_legend_and_panels(call, tmp_path):
     assert max(heights[1]) < max(heights[0]), 'without labels one row: image, prediction and entropy'
 
 
+def test_panels_of_several_data_sets(call, tmp_path):
+    call('--panels', tmp_path / 'panels', '--options', 'data.test.img_dir=[leftImg8bit/val,leftImg8bit/val]',
+         'data.test.ann_dir=[gtFine/val,gtFine/val]')
+    pictures = [cv2.imread(str(path)) for path in (tmp_path / 'panels').rglob('*.png')]
+    assert len(pictures) == 2 * len(NAMES)
+    assert {picture.shape[1] for picture in pictures} == {3 * (SIZE_HW[1] + GAP) + LEGEND_WIDTH}
+
+
+def test_panels_alone_take_one_pass(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(program, 'run_test', lambda *args, **settings: pytest.fail('a pass for nothing'))
+    call('--panels', tmp_path / 'panels')
+    assert len([*(tmp_path / 'panels').rglob('*.png')]) == len(NAMES)
+
+
 def test_other_ways_to_predict_run_and_differ(call, tmp_path):
     plain = predictions(call, tmp_path)
     for args in (['--aug-test'], ['--inference-mode', 'slide']):
