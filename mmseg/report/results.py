@@ -43,19 +43,29 @@ def _target(target: Any) -> str:
 
 
 def collect(runs: Iterable[RunRecord], experiment: int, title: str, command: str) -> dict[str, Any]:
-    """What docs/results/ID.json holds, of finished runs; scores 0–1, entropies in nats.
+    """What docs/results/ID.json holds, of finished runs; scores 0–1, entropies in nats. Configs that
+    ``label_of`` calls the same have their names in their labels.
 
     Args:
         experiment: id of ``run_experiments.py``.
         command: that makes the runs.
     """
-    entries = [dict(label=label_of(run.config), seed=run.seed, name=run.name, steps=run.max_steps,
+    runs = [run for run in runs if run.finished and run.evaluated == run.max_steps]
+    methods: dict[str, set[str]] = {}
+    for run in runs:
+        methods.setdefault(label_of(run.config), set()).add(run.method)
+
+    def label(run: RunRecord) -> str:
+        found = label_of(run.config)
+        return found if len(methods[found]) == 1 else f'{found} ({run.method})'
+
+    entries = [dict(label=label(run), seed=run.seed, name=run.name, steps=run.max_steps,
                     minutes=None if run.seconds is None else round(run.seconds / 60, 1),
                     revision=run.environment.get('git revision'), mIoU=run.last('mIoU'),
                     IoU={key.removeprefix('IoU.'): run.last(key)
                          for key in run.curves if key.startswith('IoU.')},
                     certainty=run.calibration.get('scores'))
-               for run in runs if run.finished and run.evaluated == run.max_steps]
+               for run in runs]
     return dict(experiment=experiment, title=title, command=command,
                 runs=sorted(entries, key=lambda run: (run['label'], run['seed'])))
 

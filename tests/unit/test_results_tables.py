@@ -19,9 +19,10 @@ def dacs(balance: dict | None = None, sampling: bool = True) -> dict:
     return dict(uda=dict(type='DACS', entropy_balance=balance), data=dict(train=train))
 
 
-def run(config: dict, seed: int, score: float, certainty: dict | None = None, steps: int = 20) -> RunRecord:
+def run(config: dict, seed: int, score: float, certainty: dict | None = None, steps: int = 20,
+        name: str = 'name') -> RunRecord:
     config = dict(config, seed=seed, runner=dict(max_iters=20))
-    return RunRecord(Path('somewhere'), f'name_s{seed}', config, 'finished', seconds=90.0,
+    return RunRecord(Path('somewhere'), f'{name}_s{seed}', config, 'finished', seconds=90.0,
                      curves={'mIoU': {steps: score}, 'IoU.road': {steps: score + 0.1},
                              'IoU.car': {steps: 0.2}},
                      calibration=dict(scores=certainty) if certainty else {})
@@ -63,6 +64,14 @@ def test_scores_by_seed():
         '| EBDA, h = 0.4, λ = 0.1 | 43.00 | 41.00 | 42.00 ± 1.41 '
         '| +3.00, −1.00 (1 of 2 up; mean +1.00) | 65, 45 |',
         '| target only | 50.00 | 52.00 | 51.00 ± 1.41 |  |  |']
+
+
+def test_configs_of_one_label_are_rows_of_their_own():
+    """As DACS with two networks in experiment 33, DAFormer on two targets in 8."""
+    two = [run(dacs(), seed, score, name=name) for name, score in (('to_acdc', 0.4), ('to_zurich', 0.3))
+           for seed in (0, 1)]
+    assert [row.split(' | ')[0] for row in table('scores', two)[2:]] == [
+        '| DAFormer (to_zurich)', '| DAFormer (to_acdc)']
 
 
 def test_a_seed_that_is_missing_is_told():
