@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmseg.apis.calibration import METRICS, as_json, measure_calibration, plot_calibration, target_of
 from mmseg.apis.inference import choose_device, init_segmentor, num_classes_of
 from mmseg.apis.panels import write_panels
+from mmseg.apis.recorded_folder import refuse_own_folder
 from mmseg.apis.submission import make_submission
 from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.evaluation.calibration import Calibration
@@ -241,22 +242,6 @@ def use_inference_mode(cfg: Config, mode: str) -> None:
     cfg.model['test_cfg'] = test_cfg
 
 
-def refuse_data_folders(dataset, *folders: str | None) -> None:
-    """Pictures are named like the images, so writing them among the data would replace the data.
-
-    Raises:
-        UserError: one of ``folders`` lies inside the data set.
-    """
-    parts = getattr(dataset, 'datasets', [dataset])
-    folders_of_data = (getattr(part, key, None) for part in parts for key in ('img_dir', 'ann_dir'))
-    for source in filter(None, folders_of_data):
-        source = Path(source).resolve()
-        for folder in filter(None, folders):
-            if source in (Path(folder).resolve(), *Path(folder).resolve().parents):
-                raise UserError(f"'{folder}' is a folder of the data set and its files would be "
-                                'overwritten: name another one')
-
-
 def build_loader(cfg: Config, args: argparse.Namespace):
     dataset = build_dataset(cfg.data.test)
     network_classes = num_classes_of(cfg)
@@ -344,7 +329,9 @@ def prepared(args: argparse.Namespace, local_rank: int | None) -> tuple[Config, 
 def run(cfg: Config, model: nn.Module, loader: Loader, args: argparse.Namespace, formatting: dict) -> None:
     """Write and print what the arguments ask for."""
     device = device_of(model)
-    refuse_data_folders(loader.dataset, args.show_dir, args.panels, formatting.get('format_dir'))
+    folders = [folder for folder in (args.show_dir, args.panels, formatting.get('format_dir')) if folder]
+    for folder in folders:
+        refuse_own_folder(loader.dataset, folder)
     if args.submission:
         path = unused_path(os.path.join(result_dir(args), f'submission_{args.submission}.zip'))
         with reduced_precision(model, device, args.amp):
@@ -369,7 +356,7 @@ def run(cfg: Config, model: nn.Module, loader: Loader, args: argparse.Namespace,
     if args.out:
         write_bytes(args.out, pickle.dumps(predictions))
         print(f'predictions written to {args.out}')
-    for folder in filter(None, (args.show_dir, args.panels, formatting.get('format_dir'))):
+    for folder in folders:
         print(f'{len(loader.dataset)} files written to {folder}')
     if evaluate:
         report(outcome, loader.dataset, cfg, args, meter)

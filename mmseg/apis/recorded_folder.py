@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch.utils.data import Dataset
+
 from mmseg.datasets import CustomDataset
 from mmseg.datasets.records import read_record
 from mmseg.utils import UserError
@@ -30,13 +32,18 @@ def images_digest(datasets: Iterable[CustomDataset]) -> str:
                    for dataset in datasets for info in dataset.img_infos])
 
 
-def refuse_own_folder(dataset: CustomDataset, out: str) -> None:
-    """Raises:
-        UserError: ``out`` lies among the files of a data set.
+def refuse_own_folder(dataset: Dataset, out: str) -> None:
+    """Pictures are named like the images, so writing them among the data could replace the data.
+
+    Raises:
+        UserError: ``out`` lies among the files of a data set, or of a part of it.
     """
-    for folder in filter(None, (dataset.img_dir, dataset.ann_dir)):
+    parts = getattr(dataset, 'datasets', [dataset])
+    folders = (getattr(part, key, None) for part in parts for key in ('img_dir', 'ann_dir'))
+    for folder in filter(None, folders):
         if Path(folder).resolve() in (Path(out).resolve(), *Path(out).resolve().parents):
-            raise UserError(f"--out '{out}' is a folder of the data set: name another one")
+            raise UserError(f"'{out}' is a folder of the data set and its files would be overwritten: name "
+                            'another one')
 
 
 class RecordedFolder:
