@@ -26,6 +26,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.uda import UDADecorator
 from mmseg.utils import CheckpointError, ConfigError, DataError, get_root_logger
 from mmseg.utils.config_text import config_of_text
+from mmseg.utils.config_trust import imports_of
 
 from .inference import LoadImage, load_step, segmentor_of, test_pipeline
 
@@ -205,9 +206,7 @@ def _kept_config(meta: Mapping[str, Any], file: str, trust: bool) -> Config:
         raise ConfigError(f"'{file}' does not hold its config: pass config=, the file that it was trained "
                           'with')
     cfg = config_of_text(text, file)
-    wanted = (cfg.get('custom_imports') or {}).get('imports') or []
-    modules = [wanted] if isinstance(wanted, str) else list(wanted)
-    missing = [name for name in modules if name not in sys.modules]
+    missing = [name for name in imports_of(cfg) if name not in sys.modules]
     if missing and not trust:
         raise ConfigError(f"'{file}' was trained with the modules {', '.join(missing)} (custom_imports): "
                           'import them first, or pass trust=True')

@@ -23,11 +23,11 @@ def config_of_text(text: str, source: str) -> Config:
         ConfigError: it is no such text, or would have to be run to be known.
     """
     try:
-        pairs = dict(_setting(statement) for statement in ast.parse(text).body)
-    except (SyntaxError, ValueError, RecursionError, TypeError) as error:
+        return Config(dict(_setting(statement) for statement in ast.parse(text).body))
+    # KeyError: mmcv's Config keeps some names for itself
+    except (SyntaxError, ValueError, RecursionError, TypeError, KeyError) as error:
         raise ConfigError(f"the config kept in '{source}' is more than plain settings ({error}): pass "
                           'config=, the file of it') from None
-    return Config(pairs)
 
 
 def _setting(statement: ast.stmt) -> tuple[str, Any]:

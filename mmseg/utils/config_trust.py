@@ -23,8 +23,8 @@ READERS: dict[str, Callable[[str], Any]] = {
 
 def code_in(path: str | os.PathLike, seen: frozenset[Path] = frozenset()) -> Iterator[str]:
     """What reading the config ``path`` would run: its own Python file, those of its ``_base_``, the modules
-    that a
-    data file wants imported. Nothing is run to find out; a file that cannot be read is left to the reader."""
+    that a data file wants imported. Nothing is run to find out; a file that cannot be read is left to the
+    reader."""
     path = Path(path).resolve()
     if path in seen or not path.is_file():
         return
@@ -37,7 +37,7 @@ def code_in(path: str | os.PathLike, seen: frozenset[Path] = frozenset()) -> Ite
         return
     if not isinstance(content, Mapping):
         return
-    for module in _listed(_of(content.get('custom_imports'), 'imports')):
+    for module in imports_of(content):
         yield f"the module '{module}' (custom_imports of '{path}')"
     for base in _listed(content.get('_base_')):
         yield from code_in(path.parent / str(base), seen | {path})
@@ -45,8 +45,7 @@ def code_in(path: str | os.PathLike, seen: frozenset[Path] = frozenset()) -> Ite
 
 def is_own(path: str | os.PathLike) -> bool:
     """Whether a config is the user's own: one of the project's ``configs/``, or below the current folder or
-    the
-    project and not in the folder of a checkpoint, which may have come from anywhere."""
+    the project and not in the folder of a checkpoint, which may have come from anywhere."""
     path = Path(path).resolve()
     if path.is_relative_to(PROJECT / 'configs'):
         return True
@@ -64,12 +63,13 @@ def warn_of_code(path: str | os.PathLike, trust: bool = False) -> None:
         return
     for code in dict.fromkeys(code_in(path)):
         get_root_logger().warning(f'{code} is Python code of another folder and runs now, with your rights: '
-                                  f'configs '
-                                  'are code; --trust leaves this warning out')
+                                  'configs are code; --trust leaves this warning out')
 
 
-def _of(value: Any, key: str) -> Any:
-    return value.get(key) if isinstance(value, Mapping) else None
+def imports_of(content: Mapping) -> list[str]:
+    """The modules that a config, whatever stands in it, wants imported."""
+    wanted = content.get('custom_imports')
+    return [str(name) for name in _listed(wanted.get('imports') if isinstance(wanted, Mapping) else None)]
 
 
 def _listed(value: Any) -> list:

@@ -190,6 +190,14 @@ def test_modules_that_a_file_names_are_not_imported_unasked(tmp_path, run_dir, m
         load(tmp_path / 'own.pth', 'cpu', trust=True)
 
 
+@pytest.mark.parametrize('imports', ['[7]', '7', "'7'"])
+def test_modules_that_are_none_are_told(tmp_path, run_dir, imports):
+    keep_config(run_dir / 'latest.pth', f'custom_imports = dict(imports={imports})', tmp_path / 'own.pth')
+    for trust, told in ((False, 'the modules 7'), (True, 'cannot be imported')):
+        with pytest.raises(ConfigError, match=told):
+            load(tmp_path / 'own.pth', 'cpu', trust=trust)
+
+
 def test_a_kept_config_is_read_as_it_was():
     values = dict(a=-1e-3, b=math.inf, c=-math.inf, d=dict(e=(1, (2,)), f=[None, True]), g={'h.i': 'x y'})
     assert config_of_text(Config(values).pretty_text, 'x')._cfg_dict.to_dict() == values
@@ -197,7 +205,8 @@ def test_a_kept_config_is_read_as_it_was():
 
 @pytest.mark.parametrize('text', [
     "import os", "a = open('x')", "a = dict(**b)", "a = [x for x in (1,)]", "a = b.c", "a = 1 +", "a = 1 + 1",
-    "a, b = 1, 2", "a = dict([(1, 2)])", "a = -b", "print(1)", "a = {**{}}", "a = {[]: 1}", "a = not 1"])
+    "a, b = 1, 2", "a = dict([(1, 2)])", "a = -b", "print(1)", "a = {**{}}", "a = {[]: 1}", "a = not 1",
+    "filename = 'x'"])
 def test_a_kept_config_is_not_run(text):
     with pytest.raises(ConfigError, match="kept in 'x'.*pass config="):
         config_of_text(text, 'x')
