@@ -90,6 +90,13 @@ def test_a_training_is_the_same_with_it(labelled_target, tmp_path):
     assert lines[0]['right'] != lines[1]['right'] or lines[0]['confident'] != lines[1]['confident']
 
 
+def test_a_compiled_teacher_is_not_compiled_for_whole_images(labelled_target):
+    teacher, compiled = uda_model(BN_TINY).train().ema_model, []
+    teacher.backbone.compile(backend=lambda module, inputs: compiled.append(1) or module.forward)
+    PseudoLabelHook(labelled_target, images=1).count(teacher, SURE, torch.device('cpu'))
+    assert compiled == []
+
+
 @pytest.mark.parametrize('uda', [dict(type='MinEnt'), dict(
     type='DACS', source_only=True, masked=dict(mode='separatesrc'))], ids=lambda uda: uda['type'])
 def test_a_method_without_a_teacher_is_told(labelled_target, tmp_path, uda):

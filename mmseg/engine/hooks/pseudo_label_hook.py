@@ -19,6 +19,8 @@ from mmseg.utils import ConfigError
 from mmseg.utils.distributed import world
 from mmseg.utils.ranges import check_range
 
+from ..precision import eager
+
 PSEUDO_LABELS_FILE = 'pseudo_labels.jsonl'
 
 
@@ -69,7 +71,7 @@ class PseudoLabelHook(Hook):
         """The shares of right and of confident (≥ ``threshold``) pseudo-labels over the images."""
         everything, confident = (ConfusionMatrix(len(self.dataset.CLASSES), self.dataset.ignore_index, device)
                                  for _ in range(2))
-        with buffers_kept(teacher):
+        with buffers_kept(teacher), eager(teacher):
             for indices, data in sized_batches(self.loader, device):
                 logits = teacher.inference_logits(data['img'][0], data['img_metas'][0], True)
                 certainty, label = logits.softmax(dim=1).max(dim=1)
