@@ -45,6 +45,10 @@ class Terms:
                            for values in (self.losses, self.metrics))
         return Terms(losses, metrics, self.visuals)
 
+    def scaled(self, factor: float) -> Terms:
+        """The same with ``factor`` times the losses; metrics stay."""
+        return Terms({name: factor * loss for name, loss in self.losses.items()}, self.metrics, self.visuals)
+
     def total(self) -> Tensor:
         """The sum of the losses, 0-dim.
 

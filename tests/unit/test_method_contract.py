@@ -287,6 +287,11 @@ def test_a_loss_of_the_same_name_is_not_lost():
         Terms({'loss_seg': torch.ones(())}) + Terms({'loss_seg': torch.ones(())})
 
 
+def test_scaled_terms_keep_their_metrics():
+    found = Terms({'loss': torch.tensor(2.0)}, {'acc': torch.tensor(50.0)}, {'step': 1}).scaled(0.25)
+    assert found == Terms({'loss': torch.tensor(0.5)}, {'acc': torch.tensor(50.0)}, {'step': 1})
+
+
 def test_a_pass_without_a_loss_is_a_mistake_of_the_method():
     model = built('source')
     model.passes = lambda part: [Pass(lambda: Terms(metrics={'acc': torch.ones(())}), ('model',))]

@@ -137,9 +137,7 @@ class DANNet(UDADecorator):
 
     def _light(self, domain: str, output: RelitOutput, img: Tensor, batch: Mapping[str, Any]) -> Terms:
         value = self.light(output.residual, img, batch['target_img'].mean())                         # 1
-        found = weighted(self.light, value)
-        losses = {name: self.light_weights[domain] * loss for name, loss in found.losses.items()}
-        return Terms(losses, found.metrics).prefixed(domain)
+        return weighted(self.light, value).scaled(self.light_weights[domain]).prefixed(domain)
 
     def _judged(self, seen: dict) -> Terms:
         return Terms({f'd.{name}.{domain}': self._answer(name, seen[domain], wanted) / 2             # 6

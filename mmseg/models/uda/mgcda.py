@@ -122,5 +122,4 @@ class MGCDA(UDADecorator):
     def _target(self, batch: Mapping[str, Any]) -> Terms:
         [output] = self.network('student')(batch['target_img'])
         terms = supervise(output, batch['target_pseudo_semantic_seg'])
-        losses = {name: self.target_weight * loss for name, loss in terms.losses.items()}
-        return Terms(losses, terms.metrics).prefixed('trg')
+        return terms.scaled(self.target_weight).prefixed('trg')
