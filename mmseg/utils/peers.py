@@ -77,7 +77,9 @@ class Peers:
         attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')
         self._store = distributed.PrefixStore(f'mmseg/{attempt}', store)
         self._store.set(f'process/{rank}', f'{_place()} {os.getpid()}')
-        threading.Thread(target=self._watch, daemon=True).start()
+        self._woken, self._wake = os.pipe()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
 
     def leave(self, how: bytes) -> None:
         """Tell the others that this process ends, DONE or TOLD, and is not dead."""
@@ -88,6 +90,9 @@ class Peers:
                 self._wait_for([f'end/{rank}' for rank in range(self.size)],
                                LAST_SECONDS if how == DONE and not self._gone.is_set() else 1.0)
         self._left.set()
+        os.write(self._wake, b'.')
+        # a thread that is in the store while Python ends would abort the process
+        self._watcher.join(NOTICE_SECONDS)
 
     def _wait_for(self, keys: list[str], seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -121,10 +126,12 @@ class Peers:
                     watched[os.pidfd_open(process)] = rank
                 except ProcessLookupError:
                     self._end_of(rank)
-        for descriptor in watched:
+        for descriptor in (self._woken, *watched):
             poll.register(descriptor, select.POLLIN)
         while watched and not self._left.is_set():
             for descriptor, _ in poll.poll():
+                if self._left.is_set():
+                    break
                 poll.unregister(descriptor)
                 os.close(descriptor)
                 self._end_of(watched.pop(descriptor))

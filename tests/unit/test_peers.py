@@ -137,3 +137,17 @@ def test_nobody_leaves_before_the_line_is_written(tmp_path):
     os.waitpid(children[0], 0)
     told = ''.join((tmp_path / f'{rank}.txt').read_text() for rank in (0, 1))
     assert told.count('error: a mistake of both\n') == 1, told
+
+
+def test_nothing_watches_any_more_once_a_process_has_left(monkeypatch):
+    """A thread that is in C++ while Python ends aborts the process, with everything done (seen in
+    tools/test.py on two processes: 'terminate called without an active exception')."""
+    store = distributed.TCPStore('127.0.0.1', 0, is_master=True, wait_for_workers=False)
+    environment = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(store.port), TORCHELASTIC_RUN_ID='1')
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)  # as below torchrun, whose end is watched
+    watching = peers.Peers(0, 1)
+    watching._watcher.join(0.2)
+    assert watching._watcher.is_alive()
+    watching.leave(peers.DONE)
+    assert not watching._watcher.is_alive()
