@@ -100,7 +100,7 @@ class Plan:
         return self._run(row.cfg, row.base, made, is_row=True) if row.stages else self._one(row.cfg, row.base)
 
     def _run(self, cfg: dict, base: dict, made: Mapping[str, Run], is_row: bool) -> Run:
-        used: dict[str, Run] = {}
+        used: dict[Path, Run] = {}
         filled = fill(cfg, made, used)
         return self._one(filled, base, is_row, inputs=[run.output.absolute() for run in used.values()],
                          needs=tuple(run.work_dir for run in used.values()))
@@ -115,8 +115,9 @@ class Plan:
         return self._runs[text]
 
 
-def fill(node: Any, made: Mapping[str, Run], used: dict[str, Run]) -> Any:
-    """``node`` with the paths in it that it refers to; the runs that make them come into ``used``.
+def fill(node: Any, made: Mapping[str, Run], used: dict[Path, Run]) -> Any:
+    """``node`` with the paths in it that it refers to; the runs that make them come into ``used``, by
+    their folders.
 
     Raises:
         ConfigError: there is no earlier stage of that name.
@@ -132,7 +133,7 @@ def fill(node: Any, made: Mapping[str, Run], used: dict[str, Run]) -> Any:
             return match[0]
         if name not in made:
             raise ConfigError(f"'{node}' refers to what is no earlier stage: {did_you_mean(name, made)}")
-        used[name] = made[name]
+        used[made[name].work_dir] = made[name]
         return str((made[name].config_file if config else made[name].output).absolute())
 
     return REFERENCE.sub(path, node) if isinstance(node, str) else node

@@ -177,6 +177,17 @@ def test_rows_share_a_stage_which_may_be_a_row_itself(tmp_path):
     assert runs[3].cfg['load_from'] == runs[2].cfg['load_from']
 
 
+def test_stages_that_are_one_run_are_one_input(tmp_path):
+    again = dict(training('first'), _base_=[])
+    cfg = training('last', load_from='{b}', stages=dict(a=again, b=again, c=dict(training('c'), _base_=[])))
+    cfg['data']['train']['target'].update(one='{a}', other='{c}')
+    first, other, last = planned(tmp_path, cfg)
+    assert sorted(last.needs) == sorted([first.work_dir, other.work_dir])
+    finish(first)
+    with pytest.raises(UserError, match=f"'{other.output}', which an earlier stage makes, is not there"):
+        keep_inputs(last.work_dir, last.inputs)
+
+
 @pytest.mark.parametrize('change, message', [
     (dict(load_from='{frist}'), "'{frist}' refers to what is no earlier stage: did you mean 'first'"),
     (dict(stages=dict(a=dict(_base_=[], load_from='{b}'), b={})), "'{b}' refers to what is no earlier stage"),
