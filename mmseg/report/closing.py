@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmseg.utils.project import IN_CHECKOUT
+
 from .record import RunRecord, read_record, short_labels
 
 
@@ -17,13 +19,14 @@ def closing_lines(folders: Sequence[Path], report: str | None = None) -> list[st
     seconds = sum(run.seconds or 0 for run in runs)
     each = f' for {len(runs)} runs' if len(runs) > 1 else f' for {runs[0].steps} of {runs[0].max_steps} steps'
     arguments = report or ' '.join(shlex.quote(str(folder)) for folder in folders)
+    program = 'python -m tools.report' if IN_CHECKOUT else 'ebda-report'
     checkpoints = (
         str(folders[0] / 'latest.pth') if len(runs) == 1 else f'latest.pth in the {len(runs)} folders of runs'
     )
     return [
         f'score:  {_scores(runs)}',
         f'time:   {clock(seconds)}{each}',
-        f'result: {checkpoints}; report: python -m tools.report {arguments}',
+        f'result: {checkpoints}; report: {program} {arguments}',
     ]
 
 

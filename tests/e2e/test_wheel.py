@@ -91,7 +91,7 @@ def test_a_training_starts_from_what_the_wheel_carries(site, tmp_path, streets):
                 'data.workers_per_gpu=0', 'data.samples_per_gpu=1', 'evaluation.interval=1',
                 'checkpoint_config.interval=1')
     assert done.returncode == 0, done.stdout + done.stderr
-    assert '1 of 1 runs finished' in done.stdout
+    assert '1 of 1 runs finished' in done.stdout and 'report: ebda-report ' in done.stdout
     [run] = (tmp_path / 'work_dirs/local-basic').iterdir()
     [environment] = run.glob('*.env.txt')
     assert environment.read_text().startswith('git revision: unknown\n')
