@@ -30,7 +30,7 @@ from mmseg.experiments.selection import seeds, selected, words
 from mmseg.experiments.stages import Row, fill, is_program, unfold
 from mmseg.report.logs import Curves, read_run
 from mmseg.report.record import read_record
-from mmseg.report.results import collect
+from mmseg.report.results import collect, with_earlier
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import parse_options
 from mmseg.utils.files import write_bytes, write_json
@@ -67,8 +67,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--format', choices=['markdown', 'csv'], default='markdown')
     parser.add_argument('--out', metavar='FILE', help='a new file for the table (default: it is printed)')
     parser.add_argument('--json', type=Path, metavar='FILE',
-                        help='also write the scores of finished runs as data for tools/results_tables.py; '
-                        'an existing file is written anew')
+                        help='also write the scores of finished runs as data for tools/results_tables.py; an '
+                        'existing file keeps what it has of runs that are not here')
     parser.add_argument('--scores', type=Path, metavar='DIR',
                         help='folders in which tools/test.py left further scores of these runs, for --json')
     args = parser.parse_args(argv)
@@ -104,11 +104,13 @@ def folders_of(cfg: dict, exp: int, work_dirs: Path) -> list[Path]:
 
 
 class Found(NamedTuple):
-    """What has a score: its config, the folders of its runs, the newest first, and why there are none."""
+    """What has a score: its config, the folders of its runs, the newest first, why there are none, and the
+    folders of the trainings that came before each of its runs."""
 
     cfg: dict
     folders: list[Path]
     note: str
+    before: dict[Path, list[Path]]
 
 
 def runs_of_table(args: argparse.Namespace) -> dict[str, Found]:
@@ -132,7 +134,9 @@ def runs_of_row(row: Row, args: argparse.Namespace) -> dict[str, Found]:
         folders[name] = list(dict.fromkeys(chain[name].work_dir for chain in chains))
     begun = [name for name in cfgs if folders[name]]
     note = f"{NO_RUN}: comes after '{begun[-1]}'" if begun else NO_RUN
-    return {cfg['name']: Found(cfg, folders[name], note) for name, cfg in cfgs.items()
+    trainings = [name for name, cfg in cfgs.items() if name and not is_program(cfg)]
+    before = {chain[''].work_dir: [chain[name].work_dir for name in trainings] for chain in chains}
+    return {cfg['name']: Found(cfg, folders[name], note, {} if name else before) for name, cfg in cfgs.items()
             if not name or args.stages and not is_program(cfg)}
 
 
@@ -141,7 +145,7 @@ def scores_of_table(found: Mapping[str, Found], args: argparse.Namespace) -> lis
     Raises:
         UserError: not one run of the table is there.
     """
-    scores = [score_of(cfg, folders, row_of(cfg), args, note) for cfg, folders, note in found.values()]
+    scores = [score_of(cfg, folders, row_of(cfg), args, note) for cfg, folders, note, _ in found.values()]
     if all(score.note == NO_RUN for score in scores):
         raise UserError(f"'{args.work_dirs}' has no run of experiment {args.exp} with these options: "
                         f'run_experiments.py --exp {args.exp}')
@@ -236,13 +240,28 @@ def as_csv(metric: str, rows: Sequence[Sequence[str]]) -> str:
 
 
 def collected(found: Iterable[Found], args: argparse.Namespace) -> dict[str, Any]:
-    """The newest finished run of each config as data."""
-    newest = []
-    for cfg, folders, _ in found:
-        done = [folder for folder in folders if state_of(folder, cfg) == FINISHED]
-        newest += [read_record(folder, args.scores) for folder in done[:1]]
+    """The newest finished run of each config as data, and of configs without one what ``--json`` has of them.
+
+    Raises:
+        UserError: the file of ``--json`` is no such data, or of another experiment.
+    """
+    newest, before = [], {}
+    for cfg, folders, _, earlier in found:
+        for folder in [folder for folder in folders if state_of(folder, cfg) == FINISHED][:1]:
+            newest.append(read_record(folder, args.scores))
+            before[newest[-1].name] = [read_record(path) for path in earlier.get(folder, [])]
     titles = {id: title for id, title, _ in list_experiments()}
-    return collect(newest, args.exp, titles.get(args.exp, ''), f'python run_experiments.py --exp {args.exp}')
+    results = collect(newest, args.exp, titles.get(args.exp, ''),
+                      f'python run_experiments.py --exp {args.exp}', before)
+    return with_earlier(results, _kept_results(args)) if args.json.exists() else results
+
+
+def _kept_results(args: argparse.Namespace) -> dict[str, Any]:
+    kept = read(args.json)
+    if kept.get('experiment') != args.exp or not isinstance(kept.get('runs'), list):
+        raise UserError(f"--json '{args.json}' exists and holds no results of experiment {args.exp}: "
+                        'name another file')
+    return kept
 
 
 @one_line_errors

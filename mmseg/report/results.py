@@ -42,13 +42,15 @@ def _target(target: Any) -> str:
     return f'h = {target}'
 
 
-def collect(runs: Iterable[RunRecord], experiment: int, title: str, command: str) -> dict[str, Any]:
+def collect(runs: Iterable[RunRecord], experiment: int, title: str, command: str,
+            before: Mapping[str, Sequence[RunRecord]] | None = None) -> dict[str, Any]:
     """What docs/results/ID.json holds, of finished runs; scores 0–1, entropies in nats. Configs that
     ``label_of`` calls the same have their names in their labels.
 
     Args:
         experiment: id of ``run_experiments.py``.
         command: that makes the runs.
+        before: the trainings that came before a run, by its name.
     """
     runs = [run for run in runs if run.finished and run.evaluated == run.max_steps]
     methods: dict[str, set[str]] = {}
@@ -59,8 +61,8 @@ def collect(runs: Iterable[RunRecord], experiment: int, title: str, command: str
         found = label_of(run.config)
         return found if len(methods[found]) == 1 else f'{found} ({run.method})'
 
-    entries = [dict(label=label(run), seed=run.seed, name=run.name, steps=run.max_steps,
-                    minutes=None if run.seconds is None else round(run.seconds / 60, 1),
+    entries = [dict(label=label(run), seed=run.seed, name=run.name, **_cost_of(run),
+                    before=[dict(name=one.name, **_cost_of(one)) for one in (before or {}).get(run.name, [])],
                     revision=run.environment.get('git revision'), mIoU=run.last('mIoU'),
                     IoU={key.removeprefix('IoU.'): run.last(key)
                          for key in run.curves if key.startswith('IoU.')},
@@ -68,6 +70,22 @@ def collect(runs: Iterable[RunRecord], experiment: int, title: str, command: str
                for run in runs]
     return dict(experiment=experiment, title=title, command=command,
                 runs=sorted(entries, key=lambda run: (run['label'], run['seed'])))
+
+
+def _cost_of(run: RunRecord) -> dict[str, Any]:
+    return dict(steps=run.max_steps, minutes=None if run.seconds is None else round(run.seconds / 60, 1))
+
+
+def with_earlier(results: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """``results``, and the runs of ``earlier`` that it does not have. An evaluation of certainty is kept
+    where the same run has none now."""
+    kept = {run['name']: run for run in earlier['runs']}
+    for run in results['runs']:
+        before = kept.get(run['name'], {})
+        if run['certainty'] is None and before.get('mIoU') == run['mIoU']:
+            run = {**run, 'certainty': before.get('certainty')}
+        kept[run['name']] = run
+    return {**results, 'runs': sorted(kept.values(), key=lambda run: (run['label'], run['seed']))}
 
 
 def rows_of(results: Mapping[str, Any]) -> Rows:
@@ -125,12 +143,22 @@ def certainty_table(results: Mapping[str, Any]) -> str:
 
 
 def costs_table(results: Mapping[str, Any]) -> str:
-    """Steps and minutes of the runs, and the revisions that trained them."""
-    body = [[label, str(next(iter(runs.values()))['steps']),
-             ', '.join('–' if run['minutes'] is None else f'{run["minutes"]:.0f}' for run in runs.values()),
+    """Steps and minutes of the trainings, those before the last with it, and the revisions that trained."""
+    body = [[label, _steps(next(iter(runs.values()))), ', '.join(map(_minutes, runs.values())),
              ', '.join(sorted({str(run['revision'])[:7] for run in runs.values()}))]
             for label, runs in rows_of(results).items()]
     return _markdown(['method', 'steps', 'minutes, by seed', 'revision'], body)
+
+
+def _steps(run: Mapping[str, Any]) -> str:
+    trainings = [*run.get('before', []), run]
+    total = str(sum(one['steps'] for one in trainings))
+    return total if len(trainings) == 1 else f'{total} in {len(trainings)} trainings'
+
+
+def _minutes(run: Mapping[str, Any]) -> str:
+    found = [one['minutes'] for one in [*run.get('before', []), run]]
+    return '–' if None in found else f'{sum(found):.0f}'
 
 
 TABLES: dict[str, Callable[[Mapping[str, Any]], str]] = dict(

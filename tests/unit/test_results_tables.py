@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmseg.report.record import RunRecord
-from mmseg.report.results import collect, label_of, with_tables
+from mmseg.report.results import TABLES, collect, label_of, with_tables
 from mmseg.utils import DataError
 from tools import results_tables
 
@@ -89,6 +89,12 @@ def test_classes_certainty_and_costs():
                                     '| car | 20.0 | 20.0 | 20.0 | 20.0 |']
     assert table('certainty')[2:] == ['| DAFormer | 1 | 5.00 | 0.700 | 0.300 | 1.00 | 2.00 | 80.00 |']
     assert '| DAFormer | 20 | 2, 2 | None |' in table('costs')
+
+
+def test_the_trainings_before_a_run_count_in_its_costs():
+    before = {'name_s0': [run(dacs(), 0, 0.1), run(dacs(), 0, 0.2)]}
+    results = collect([run(dacs(), 0, 0.4)], 5, 'toy', 'command', before)
+    assert '| DAFormer | 60 in 3 trainings | 4 | None |' in TABLES['costs'](results)  # 3 × 90 s
 
 
 def test_a_kind_that_is_not_known_is_told():

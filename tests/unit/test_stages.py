@@ -352,7 +352,7 @@ def leave_score(run: Run, score: float) -> None:
 def scores(tmp_path: Path, row: Row, stages: bool = False) -> list[tuple]:
     args = Namespace(exp=5, work_dirs=tmp_path, stages=stages, metric='mIoU', best=False)
     return [tuple(summarize.score_of(cfg, folders, '', args, note))[1:]
-            for cfg, folders, note in summarize.runs_of_row(row, args).values()]
+            for cfg, folders, note, _ in summarize.runs_of_row(row, args).values()]
 
 
 def test_the_score_of_a_row_is_that_of_its_last_stage(tmp_path):
@@ -366,6 +366,10 @@ def test_the_score_of_a_row_is_that_of_its_last_stage(tmp_path):
     leave_score(planned(group)[2], 0.5)
     assert scores(tmp_path, row) == [('last', 0.5, '')]
     assert scores(tmp_path, row, stages=True) == [('first', 0.25, ''), ('last', 0.5, '')]
+    first, _, last = planned(group)
+    args = Namespace(exp=5, work_dirs=tmp_path, stages=False)
+    [found] = summarize.runs_of_row(row, args).values()
+    assert found.before == {last.work_dir: [first.work_dir]}  # the program between them is no training
     other = row_cfg()
     other['stages']['first']['seed'] = 7
     assert scores(tmp_path, unfold(other, {}, without_base)) == [('last', None, summarize.NO_RUN)]

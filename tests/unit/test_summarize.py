@@ -44,6 +44,35 @@ def leave_run(tmp_path, cfg: dict, scores: dict[int, float], group: str = 'local
     return folder
 
 
+def test_results_keep_runs_that_are_elsewhere(summary, tmp_path):
+    """Seeds trained in two places, or after a folder is gone, make one table."""
+    data = tmp_path / 'data.json'
+    first = leave_run(tmp_path, config(0), {STEPS: 0.5})
+    assert summary('--json', str(data))[0] == 0
+    kept = json.loads(data.read_text())
+    kept['runs'][0]['certainty'] = {'ECE': 0.1}
+    write_json(data, kept)
+    leave_run(tmp_path, config(1), {STEPS: 0.6})
+    assert summary('--json', str(data))[0] == 0
+    for path in first.iterdir():
+        path.unlink()
+    assert summary('--json', str(data))[0] == 0
+    found = [(run['seed'], run['mIoU'], run['certainty']) for run in json.loads(data.read_text())['runs']]
+    assert found == [(0, 0.5, {'ECE': 0.1}), (1, 0.6, None)]
+    leave_run(tmp_path, config(1), {STEPS: 0.7}, stamp='260102')
+    assert summary('--json', str(data))[0] == 0
+    assert [run['mIoU'] for run in json.loads(data.read_text())['runs']] == [0.5, 0.7]
+
+
+def test_results_of_another_experiment_are_not_overwritten(summary, tmp_path):
+    leave_run(tmp_path, config(0), {STEPS: 0.5})
+    data = tmp_path / 'data.json'
+    write_json(data, dict(experiment=6, runs=[]))
+    code, _, err = summary('--json', str(data))
+    assert code == 1 and 'holds no results of experiment 5' in err
+    assert json.loads(data.read_text())['experiment'] == 6
+
+
 def test_mean_and_deviation_over_seeds_with_the_missing_named(summary, tmp_path):
     values = [0.5, 0.54, 0.61]
     for seed, value in enumerate(values):
