@@ -39,7 +39,7 @@ def settings_of(args: argparse.Namespace, changes: dict[str, Any]) -> argparse.N
     """What benchmarks.train_step takes: EBDA in float32 on MiT-B5 but for ``changes``."""
     base = dict(method='ebda', backbone='tiny' if args.tiny else 'mit_b5', size=64 if args.tiny else 512,
                 batch=2, device=args.device, amp=None, compile=False, with_cp=False, joint_encoder=False,
-                tf32=False, schedule='ours', query_groups=None)
+                tf32=False, schedule='ours', query_groups=None, processor_time=False)
     options = argparse.Namespace(**{**base, **changes})
     if args.tiny and options.compile:
         options.compile = dict(backend='eager')  # inductor takes minutes on a CPU

@@ -39,7 +39,8 @@ def make_config(args: argparse.Namespace) -> Config:
     """The main config with another method, encoder or precision.
 
     Args:
-        args: ``method`` of ``METHODS``, ``backbone`` ('mit_b0' …, or 'tiny' for tests), ``size`` of the crop
+        args: ``method`` of ``METHODS``, ``backbone`` ('mit_b0' …, 'narrow', which is MiT-B0 with a decoder of
+            64 channels, or 'tiny' for tests), ``size`` of the crop
             in pixels, ``with_cp``, ``joint_encoder``, ``compile`` (what the config's key takes), ``tf32``,
             ``amp`` (a dtype or None); and, maybe, ``query_groups``.
     """
@@ -71,11 +72,18 @@ def make_config(args: argparse.Namespace) -> Config:
 
 def _set_network(model: Config, args: argparse.Namespace) -> None:
     model.pretrained = None
-    model.backbone.type = args.backbone
-    model.decode_head.in_channels = SMALL_CHANNELS.get(args.backbone, [64, 128, 320, 512])
+    narrow = args.backbone == 'narrow'
+    model.backbone.type = 'mit_b0' if narrow else args.backbone
+    model.decode_head.in_channels = SMALL_CHANNELS.get(model.backbone.type, [64, 128, 320, 512])
     model.backbone.with_cp = args.with_cp
     if getattr(args, 'query_groups', None):
         model.backbone.query_groups = args.query_groups
+    if narrow:  # the network of HRDA's golden values
+        model.backbone.drop_path_rate = 0.0
+        model.decode_head.update(channels=64, dropout_ratio=0)
+        model.decode_head.decoder_params.embed_dims = 64
+        if model.decode_head.type == 'HRDAHead':
+            model.decode_head.attention_embed_dim = 32
     if args.backbone == 'tiny':
         model.backbone.update(TINY)
         model.decode_head.update(in_channels=list(TINY['embed_dims']), channels=16)

@@ -5,6 +5,9 @@ gradients), computed the way the released implementation of the method orders it
 
 - source forward and backward, then a second backward through the encoder for the feature distance;
 - mixed forward and backward, then a second forward and backward of the mixed images for the entropy;
+- masked images (MIC) in a pass of their own;
+- context and details (HRDA) in calls of their own of the encoder; the teacher's windows are one batch, as
+  they are in the release;
 - attention as two matrix products around a softmax, feature maps copied to B C H W between the stages;
 - every branch computed, multiplied by 0 where stochastic depth leaves it out;
 - the teacher's average parameter by parameter, an optimizer group for each parameter;
@@ -15,6 +18,7 @@ Nothing is done that the released code does not do, so it is not slower than tha
 from __future__ import annotations
 
 import types
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,10 +26,13 @@ import torch.nn.functional as F
 from mmcv.runner import build_optimizer
 from torch import Tensor, nn
 
+from mmseg.core.method import Terms
 from mmseg.models.backbones.mix_transformer import EfficientAttention, MixVisionTransformer
 from mmseg.models.losses.supervision import supervise
+from mmseg.models.segmentors import HRDAEncoderDecoder
 from mmseg.models.uda.dacs import DACS
 from mmseg.models.uda.parts.class_mix import draw_class_masks, mix
+from mmseg.models.uda.parts.mixed_batch import PseudoLabel
 from mmseg.models.uda.parts.pseudo_label import pixel_weight, pseudo_label
 from mmseg.models.uda.parts.strong_augment import StrongAugmentation
 from mmseg.models.utils.mlp import MLP
@@ -58,8 +65,13 @@ def _copied_embedding(self: MLP, x: Tensor) -> Tensor:
     return tokens.permute(0, 2, 1).contiguous().reshape(len(x), -1, *x.shape[2:])
 
 
+def _separate_batches(self: HRDAEncoderDecoder, images: Sequence[Tensor]) -> list[list[Tensor]]:
+    return [list(self.extract_feat(img)) for img in images]
+
+
 PLAIN = {EfficientAttention: ('forward', _plain_attention), MLP: ('forward', _copied_embedding),
-         MixVisionTransformer: ('_run_stage', _copied_stage)}
+         MixVisionTransformer: ('_run_stage', _copied_stage),
+         HRDAEncoderDecoder: ('encode', _separate_batches)}
 
 
 def make_plain(model: nn.Module) -> nn.Module:
@@ -75,7 +87,8 @@ class ReleasedSchedule:
     """One step of the released order on a ``DACS`` model whose networks went through ``make_plain``.
 
     Args:
-        model: with the entropy balance as its first ``mix_losses`` entry, and a feature distance.
+        model: DACS, DAFormer, EBDA (the entropy balance is all of its ``mix_losses``) or MIC with the host's
+            teacher and loss weight 1, on a network of one scale or an HRDA network.
         optimizer: config, e.g. of AdamW with ``paramwise_cfg``; mmcv makes a group of each parameter.
     """
 
@@ -108,27 +121,36 @@ class ReleasedSchedule:
         mixed = augment(mix(mask, img, target_img), img_metas)
         mixed_label = mix(mask, gt_semantic_seg, label.unsqueeze(1))
         mixed_weight = mix(mask, torch.ones_like(weight).unsqueeze(1), weight.unsqueeze(1)).squeeze(1)
-        losses = method.model(mixed, img_metas, gt_semantic_seg=mixed_label, seg_weight=mixed_weight)
-        log_vars.update(self._read(losses, 'mix.'))
-        self.backward(losses['decode.loss_seg'])
+        log_vars.update(self._supervised(mixed, mixed_label, mixed_weight, 'mix.'))
         if method.mix_losses:
             log_vars['mix.entropy'] = self._balance(mixed)
+        if method.mic is not None:
+            batch = dict(img=img, img_metas=img_metas, gt_semantic_seg=gt_semantic_seg, target_img=target_img)
+            masked = method.mic.batch(batch, lambda: PseudoLabel(label, weight, quality))
+            log_vars.update(self._supervised(masked.img, masked.label, masked.weight, 'masked.'))
         method.local_iter += 1
         return log_vars
 
     def _source(self, img: Tensor, img_metas, label: Tensor) -> dict[str, float]:
         [output] = self.method.model(img)
-        terms, feature = supervise(output, label), output.features[-1]
-        losses = {**terms.losses, **terms.metrics}
-        log_vars = self._read(losses)
-        self.backward(losses['decode.loss_seg'], retain_graph=bool(self.method.source_losses))
-        if self.method.source_losses:
-            with torch.no_grad():
-                imagenet = self.method.imnet_model.extract_feat(img)[-1]
-            [module] = self.method.source_losses
-            distance = module.loss_weight * module(feature, imagenet, label)
+        terms = supervise(output, label)
+        log_vars = self._read(terms)
+        self.backward(terms.total(), retain_graph=bool(self.method.source_losses))
+        for module in self.method.source_losses:
+            distance = module.loss_weight * module.of(output, dict(label=label, imagenet=self._imagenet))
             log_vars['src.loss_imnet_feat_dist'] = distance.item()
             self.backward(distance)
+        return log_vars
+
+    @torch.no_grad()
+    def _imagenet(self, img: Tensor) -> Tensor:
+        return self.method.imnet_model.extract_feat(img)[-1]
+
+    def _supervised(self, img: Tensor, label: Tensor, weight: Tensor | None, prefix: str) -> dict[str, float]:
+        [output] = self.method.model(img)
+        terms = supervise(output, label, weight)
+        log_vars = self._read(terms, prefix)
+        self.backward(terms.total())
         return log_vars
 
     def _balance(self, mixed: Tensor) -> float:
@@ -147,5 +169,5 @@ class ReleasedSchedule:
             teacher.data[:] = alpha * teacher.data[:] + (1 - alpha) * student.data[:]
 
     @staticmethod
-    def _read(losses: dict[str, Tensor], prefix: str = '') -> dict[str, float]:
-        return {prefix + name: value.mean().item() for name, value in losses.items()}
+    def _read(terms: Terms, prefix: str = '') -> dict[str, float]:
+        return {prefix + name: value.mean().item() for name, value in terms.logged().items()}

@@ -1,7 +1,9 @@
-"""Time a training step: EBDA beside the released order of its passes, alternating; or another method alone.
+"""Time a training step: EBDA, DAFormer, DACS, HRDA or MIC beside the released order of its passes,
+alternating; or another method alone.
 
     python -m benchmarks.train_step --backbone mit_b5 --size 256 --batch 1
     python -m benchmarks.train_step --backbone mit_b0 --size 256 --batch 2
+    python -m benchmarks.train_step --backbone narrow --size 256 --batch 2 --method mic_hrda --processor-time
     python -m benchmarks.train_step --backbone mit_b0 --method advent
     python -m benchmarks.train_step --size 512 --batch 2 --amp bfloat16 --compile     (a GPU)
 
@@ -11,7 +13,8 @@ so a noisy machine does not decide it. In one process both keep the memory that 
 lets the C library do it, and the peak of the memory is that of both networks together. With --processes each
 has a process of its own, and the released schedule the C library as it is. Precision, compilation and
 recomputed activations are those of ours; the released code has none of them. All methods train the network of
-EBDA, so that their steps compare.
+EBDA, so that their steps compare; hrda and mic_hrda train HRDA's around it. With --processor-time a step
+takes what the processor worked on it, whatever else the machine does meanwhile.
 """
 from __future__ import annotations
 
@@ -46,18 +49,21 @@ from mmseg.utils import set_random_seed
 from mmseg.utils.files import write_json
 from mmseg.utils.memory import keep_freed_memory
 
+RELEASED = ('ebda', 'daformer', 'dacs', 'hrda', 'mic', 'mic_hrda')  # methods whose order of passes is known
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--backbone', default='mit_b5', choices=[*(f'mit_b{i}' for i in range(6)), 'tiny'])
+    parser.add_argument('--backbone', default='mit_b5',
+                        choices=[*(f'mit_b{i}' for i in range(6)), 'narrow', 'tiny'])
     parser.add_argument('--size', type=int, default=256, help='side of the crop, pixels')
     parser.add_argument('--batch', type=int, default=1)
     parser.add_argument('--method', choices=list(METHODS), default='ebda')
     parser.add_argument('--rounds', type=int, default=5, help='timed steps of each schedule')
     parser.add_argument('--warmup', type=int, default=2, help='steps before that')
     parser.add_argument('--schedule', choices=['ours', 'released', 'both'],
-                        help='default: both of ebda, ours of other methods')
+                        help='default: both, where the released order is known; otherwise ours')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=int, help='of the CPU (default: as torch finds them)')
     parser.add_argument('--amp', choices=['bfloat16', 'float16'], help='of ours')
@@ -69,14 +75,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--joint-encoder', action='store_true',
                         help='of ours: source and mixed images in one pass of the encoder')
     parser.add_argument('--tf32', action='store_true', help='of both')
+    parser.add_argument('--processor-time', action='store_true', help='not that of the clock; on a CPU')
     parser.add_argument('--processes', action='store_true', help='one for each schedule, in turns')
     parser.add_argument('--json', type=Path, metavar='FILE', help='also write the figures here')
     args = parser.parse_args(argv)
     if args.compile_mode:
         args.compile = dict(mode=args.compile_mode)
-    args.schedule = args.schedule or ('both' if args.method == 'ebda' else 'ours')
-    if args.method != 'ebda' and args.schedule != 'ours':
-        parser.error(f'--schedule {args.schedule}: the released order of passes is that of --method ebda')
+    known = args.method in RELEASED
+    args.schedule = args.schedule or ('both' if known else 'ours')
+    if not known and args.schedule != 'ours':
+        parser.error(f'--schedule {args.schedule}: the released order of passes is known of --method '
+                     f'{", ".join(RELEASED)}')
     return args
 
 
@@ -89,6 +98,7 @@ class Side:
     owner: OptimizerStep | ReleasedSchedule
     batches: list[dict[str, Any]]
     device: str
+    clock: Callable[[], float] = time.perf_counter
 
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
@@ -107,10 +117,10 @@ class Side:
     def step(self, number: int) -> float:
         """Seconds of a step."""
         synchronise(self.device)
-        start = time.perf_counter()
+        start = self.clock()
         self.run(number)
         synchronise(self.device)
-        return time.perf_counter() - start
+        return self.clock() - start
 
     def details(self) -> dict[str, Any]:
         """Seconds of each part of a step, operations (of EBDA and DAFormer), and the peak of the memory of
@@ -134,7 +144,8 @@ def make_side(args: argparse.Namespace, name: str) -> Side:
     else:
         owner = ReleasedSchedule(model, cfg.optimizer)
     batches = [make_batch(args, seed) for seed in range(2)]
-    return Side(name, model, owner, batches, args.device)
+    return Side(name, model, owner, batches, args.device,
+                time.process_time if args.processor_time else time.perf_counter)
 
 
 class RemoteSide:
@@ -181,10 +192,10 @@ def parts_timed(side: Side) -> Iterator[dict[str, float]]:
     @contextmanager
     def timed(name: str) -> Iterator[None]:
         synchronise(side.device)
-        start = time.perf_counter()
+        start = side.clock()
         yield
         synchronise(side.device)
-        seconds[name] = seconds.get(name, 0) + time.perf_counter() - start
+        seconds[name] = seconds.get(name, 0) + side.clock() - start
 
     with parts_inside(side, timed):
         yield seconds
@@ -203,7 +214,7 @@ def parts_inside(side: Side, around: Callable[[str], AbstractContextManager]) ->
         stack.enter_context(patch.object(owner, attribute, call))
 
     with ExitStack() as stack:
-        if has_source_and_mixed(side.model):
+        if has_teacher(side.model):
             _wrap_self_training(side, wrap)
         else:
             for name, network in side.model.networks().items():
@@ -214,27 +225,37 @@ def parts_inside(side: Side, around: Callable[[str], AbstractContextManager]) ->
         yield
 
 
-def has_source_and_mixed(model: Method) -> bool:
-    """Whether its passes are those of EBDA and DAFormer."""
-    return (isinstance(model, DACS) and model.imnet_model is not None and model.mic is None
-            and type(model.model) is EncoderDecoder)
+def has_teacher(model: Method) -> bool:
+    """Whether its passes are those of DACS: source, mixed, maybe masked."""
+    return isinstance(model, DACS) and model.ema_model is not None
 
 
 def _wrap_self_training(side: Side, wrap: Callable[..., None]) -> None:
-    """The parts of EBDA's passes, by their order."""
-    model = side.model
-    joint = side.name == 'ours' and model.joint_encoder
-    wrap(model.model, 'forward', *(['both forward'] if joint else ['source forward', 'mixed forward']))
-    wrap(model.imnet_model, 'extract_feat', 'ImageNet encoder')
+    """The parts of the passes of EBDA and its kin, by their order."""
+    model, ours = side.model, side.name == 'ours'
+    passes = ['both'] if ours and model.joint_encoder else ['source', 'mixed']
+    passes += ['masked'] * (model.mic is not None)
+    wrap(model.model, 'forward', *(f'{name} forward' for name in passes))
     wrap(model.ema_model, 'encode_decode', 'teacher')
-    if side.name == 'ours':
-        wrap(side.owner, 'backward', *(['both backward'] if joint else ['source backward', 'mixed backward']))
+    if model.imnet_model is not None:
+        wrap(model.imnet_model, 'extract_feat', 'ImageNet encoder')
+    if ours:
+        wrap(side.owner, 'backward', *(f'{name} backward' for name in passes))
         wrap(dacs, 'update_teacher', 'average of the teacher')
-    else:
-        wrap(side.owner, 'backward', 'source backward', 'distance backward', 'mixed backward',
-             'entropy backward')
-        wrap(side.owner, '_update_teacher', 'average of the teacher')
+        return
+    wrap(side.owner, '_update_teacher', 'average of the teacher')
+    further = dict(source=['distance'] * bool(model.source_losses),
+                   mixed=['entropy'] * bool(model.mix_losses))
+    wrap(side.owner, 'backward', *(f'{part} backward' for name in passes
+                                   for part in (name, *further.get(name, ()))))
+    if model.mix_losses:
         wrap(model.model, 'encode_decode', 'entropy forward')
+
+
+def has_source_and_mixed(model: Method) -> bool:
+    """Whether its passes are those of EBDA and DAFormer, on a network of one scale."""
+    return (isinstance(model, DACS) and model.imnet_model is not None and model.mic is None
+            and type(model.model) is EncoderDecoder)
 
 
 def tflop_of(side: Side) -> float | None:
@@ -255,8 +276,9 @@ def count_flops(schedule: str, model: DACS, batch: dict) -> float:
         return counter.get_total_flops()
 
     whole, encoder = forward(network.encode_decode), forward(network.extract_feat)
+    entropy = len(model.mix_losses)  # of the released code has passes of its own
     passes = {'ours': 3 * whole + encoder + 2 * 2 * whole,
-              'released': 4 * whole + encoder + 2 * (3 * whole + encoder)}
+              'released': (3 + entropy) * whole + encoder + 2 * ((2 + entropy) * whole + encoder)}
     return passes[schedule]
 
 

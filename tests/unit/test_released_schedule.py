@@ -1,50 +1,68 @@
 """The schedule that the benchmark compares with is the same mathematics."""
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from golden import fill
+from hrda import hrda
 from uda_models import BALANCE, THINGS, batch, network, seed_all, uda_model
 
 from benchmarks.released_schedule import ReleasedSchedule
+from mmseg.models.uda.parts.mixed_batch import ENTROPY_PERCENTS
 
 ASPP = dict(type='aspp', sep=True, dilations=(1, 6), pool=False, act_cfg=dict(type='ReLU'),
             norm_cfg=dict(type='BN', requires_grad=True))
 STILL = dict(type='SGD', lr=0.0)
 
 
-def method(**uda):
+MASKED = dict(block_size=32)
+# name → (network, settings of both, settings of ours alone)
+CASES = {
+    'ebda': (network(16, ASPP), dict(entropy_balance=BALANCE), {}),
+    'ebda, joint encoder': (network(16, ASPP), dict(entropy_balance=BALANCE), dict(joint_encoder=True)),
+    'mic': (network(16, ASPP), dict(masked=MASKED), {}),
+    'hrda': (hrda(64, network(16, ASPP)), {}, {}),
+    'mic on hrda': (hrda(64, network(16, ASPP)), dict(masked=MASKED), {})}
+
+
+def method(model, **uda):
     return fill(uda_model(
-        network(16, ASPP), **uda, pseudo_weight_ignore_top=4, pseudo_weight_ignore_bottom=8,
+        model, **uda, pseudo_weight_ignore_top=4, pseudo_weight_ignore_bottom=8,
         imnet_feature_dist_lambda=1.0, imnet_feature_dist_classes=THINGS,
-        imnet_feature_dist_scale_min_ratio=0.75,
-        entropy_balance=BALANCE)).train()
+        imnet_feature_dist_scale_min_ratio=0.75)).train()
 
 
-@pytest.fixture(scope='module', params=[False, True], ids=['', 'joint encoder'])
+@pytest.fixture(scope='module', params=CASES)
 def steps(request):
-    """((log values, gradients) of ours, of the released schedule) after a step from the same state."""
-    ours = method(joint_encoder=request.param)
+    """((log values, gradients, what is drawn next) of ours, of the released schedule) after a step from the
+    same state."""
+    model, uda, own = CASES[request.param]
+    ours = method(model, **uda, **own)
     seed_all(0)
     ours_log = ours.train_step(batch(7), torch.optim.SGD(ours.model.parameters(), lr=0.0))['log_vars']
-    released = ReleasedSchedule(method(), STILL)
+    drawn = [np.random.rand()]
+    released = ReleasedSchedule(method(model, **uda), STILL)
     seed_all(0)
     released_log = released.train_step(batch(7))
-    return tuple((log, {name: p.grad for name, p in model.model.named_parameters()})
-                 for log, model in ((ours_log, ours), (released_log, released.method)))
+    drawn.append(np.random.rand())
+    return tuple((log, {name: p.grad for name, p in model.model.named_parameters()}, next_one)
+                 for log, model, next_one in zip((ours_log, released_log), (ours, released.method), drawn))
 
 
 def test_log_values(steps):
-    (ours, _), (released, _) = steps
-    assert {'decode.loss_seg', 'src.loss_imnet_feat_dist', 'mix.decode.loss_seg', 'mix.entropy',
-            'l.pseudo_weight'} <= set(released) <= set(ours)
+    (ours, _, drawn), (released, _, drawn_there) = steps
+    assert drawn == drawn_there
+    entropies = {'mix.raw_entropy', *(f'mix.H.q{percent:02d}' for percent in ENTROPY_PERCENTS)}
+    assert {'decode.loss_seg', 'src.loss_imnet_feat_dist', 'mix.decode.loss_seg',
+            'l.pseudo_weight'} <= set(released) and set(ours) - entropies == set(released)
     for name, value in released.items():
         if not name.endswith('acc_seg'):  # pixels at a tie
             assert float(ours[name]) == pytest.approx(value, rel=1e-4), name
 
 
 def test_gradients(steps):
-    (_, ours), (_, released) = steps
+    (_, ours, _), (_, released, _) = steps
     assert set(ours) == set(released)
     for name, gradient in released.items():
         # against the largest of all, because some are sums of values that cancel
