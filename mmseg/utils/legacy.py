@@ -19,6 +19,7 @@ DROPPED_KEYS = frozenset({'ema_drop_path_rate'})
 MASKED_KEYS = {'mask_mode': 'mode', 'mask_alpha': 'alpha', 'mask_pseudo_threshold': 'pseudo_threshold',
                'mask_lambda': 'loss_weight', 'mask_generator': None}
 MASK_GENERATOR_KEYS = {'mask_ratio': 'mask_ratio', 'mask_block_size': 'block_size'}
+WITH_PICTURES = 'DACS'  # the method whose steps make pictures, every so many steps
 DROPPED_LOSSES = frozenset({'LogitConstraintLoss'})
 # Transforms' arguments that json can only write as lists.
 TUPLE_KEYS = frozenset({'img_scale', 'crop_size', 'ratio_range', 'size', 'stride', 'scale'})
@@ -30,7 +31,8 @@ def update_legacy_cfg(cfg: Any) -> Any:
     Renames types (``UniHead`` is ``DAFormerHead``, whose fusion has no key ``fusion``), drops
     ``ema_drop_path_rate`` and losses that no longer exist, turns sizes that json wrote as lists
     into tuples, gathers the keys of MIC (``mask_mode``, …) in ``uda.masked``, and removes training's
-    ``work_dir`` and ``log_config`` from ``model.train_cfg``. A config of today keeps its meaning.
+    ``work_dir`` and ``log_config`` from ``model.train_cfg``. MIC's ``log_config.img_interval`` becomes
+    ``uda.debug_img_interval``, which in its code has no effect. A config of today keeps its meaning.
 
     Args:
         cfg: a whole config (mmcv.Config or dict) with ``model`` and perhaps ``data`` and ``uda``.
@@ -40,6 +42,11 @@ def update_legacy_cfg(cfg: Any) -> Any:
             cfg[key] = ConfigDict(_modern(cfg[key]))
     if MASKED_KEYS.keys() & (cfg.get('uda') or {}).keys():
         cfg['uda'] = ConfigDict(_with_masked(cfg['uda']))
+    logs = cfg.get('log_config') or {}
+    if 'img_interval' in logs:
+        interval = logs.pop('img_interval')
+        if (cfg.get('uda') or {}).get('type') == WITH_PICTURES:  # other trainings make no pictures
+            cfg['uda']['debug_img_interval'] = interval
     model = cfg.get('model') or {}
     if isinstance(model.get('train_cfg'), Mapping):
         for key in ('work_dir', 'log_config'):

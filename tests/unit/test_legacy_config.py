@@ -5,6 +5,7 @@ import json
 import pytest
 from mmcv import Config
 
+from mmseg.engine.settings import build_logger_hooks
 from mmseg.utils import UserError
 from mmseg.utils.config import load_config, parse_options
 from mmseg.utils.legacy import update_legacy_cfg, without_pretrained
@@ -75,6 +76,18 @@ def test_testing_needs_no_pretrained_weights(updated):
 def test_updating_twice_changes_nothing_more(updated):
     once = updated.pretty_text
     assert update_legacy_cfg(updated).pretty_text == once
+
+
+@pytest.mark.parametrize(('uda', 'expected'), [
+    (dict(type='DACS', debug_img_interval=7), dict(type='DACS', debug_img_interval=500)),
+    (dict(type='DACS'), dict(type='DACS', debug_img_interval=500)),
+    (dict(type='MinEnt'), dict(type='MinEnt')), (None, None)])
+def test_pictures_of_mic_come_as_often_as_its_img_interval_says(uda, expected):
+    log_config = dict(interval=50, img_interval=500, hooks=[dict(type='TextLoggerHook', by_epoch=False)])
+    cfg = load_config(Config(dict(log_config=log_config, uda=uda)))
+    assert cfg.uda == expected and len(build_logger_hooks(cfg.log_config)) == 1
+    with pytest.raises(UserError, match='log_config.img_interval is 0'):
+        load_config(Config(dict(log_config=dict(img_interval=0))))
 
 
 def test_a_config_of_today_keeps_its_meaning():
