@@ -17,6 +17,7 @@ BASELINE, LOWER, UPPER = 'DAFormer', 'source only', 'target only'
 CERTAINTY = {'ECE': ('calibration error (%)', 100), 'NLL': ('NLL (nats)', 1), 'entropy': ('mean H (nats)', 1),
              'wrong_certain': ('wrong, H < 0.1 (%)', 100), 'right_undecided': ('right, H ≥ 1 (%)', 100),
              'AUROC': ('AUROC of H (%)', 100)}
+NAMES = {'ProDADistillation': 'ProDA'}  # of the methods whose last stage has a type of its own
 Rows = dict[str, dict[int, dict]]  # label of a method → seed → run
 
 
@@ -26,7 +27,7 @@ def label_of(config: Mapping[str, Any]) -> str:
     if not uda:
         return UPPER if 'target-only' in str(config.get('name')) else LOWER
     if uda.get('type') != 'DACS':
-        return str(uda.get('type'))
+        return NAMES.get(str(uda.get('type')), str(uda.get('type')))
     balance = uda.get('entropy_balance')
     if balance:
         return f'EBDA, {_target(balance.get("target", 0.4))}, λ = {balance.get("loss_weight", 0.1)}'

@@ -48,6 +48,7 @@ def table(kind: str, runs=RUNS) -> list[str]:
 @pytest.mark.parametrize(('config', 'label'), [
     (dict(name='camvid_source-only_z'), 'source only'), (dict(name='camvid_target-only_z'), 'target only'),
     (dacs(sampling=False), 'DACS'), (dacs(), 'DAFormer'), (dict(uda=dict(type='MinEnt')), 'MinEnt'),
+    (dict(uda=dict(type='ProDADistillation')), 'ProDA'),
     (dacs(dict(target=0.2, loss_weight=0.05)), 'EBDA, h = 0.2, λ = 0.05'),
     (dacs(dict(target=dict(type='RunningQuantile', quantile=0.6, momentum=0.99), loss_weight=0.1)),
      'EBDA, running quantile (q = 0.6, m = 0.99), λ = 0.1')])
