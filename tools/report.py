@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from experiments import generate_experiment_cfgs, list_experiments, resolve
+from experiments import TABLES, generate_experiment_cfgs, list_experiments, resolve
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
+from mmseg.utils.config_trust import is_own
 from mmseg.utils.files import write_bytes
+from mmseg.utils.project import shipped
 from run_experiments import base_of
 
 if TYPE_CHECKING:
@@ -109,17 +111,16 @@ def folders_of(exp: int, work_dirs: Path) -> list[Path]:
 
 def base_config(run: RunRecord) -> dict[str, Any] | None:
     """The merged base files of a run's config: those of its table, or of the config file that its command
-    names; None if they are not known any more."""
+    names; None if they are not known any more. A config of somebody else is code, and is not read."""
+    exp = run.config.get('exp')
     with contextlib.suppress(UserError, OSError, ValueError, SyntaxError):
-        for cfg in generate_experiment_cfgs(run.config['exp']) if run.config.get('exp') is not None else ():
+        for cfg in generate_experiment_cfgs(exp) if isinstance(exp, int) and exp in TABLES else ():
             if cfg['name'] == run.name:
                 return resolve({'_base_': cfg['_base_']})
-        words = run.environment.get('command', '').split()
-        files = [
-            Path(word) for word in words if word.endswith(('.py', '.json')) and 'configs' in Path(word).parts
-        ]
-        if files and files[0].is_file():
-            return base_of(files[0]) or None
+        for word in run.environment.get('command', '').split()[1:]:
+            path = Path(shipped(word))
+            if path.suffix in ('.py', '.json') and path.is_file() and is_own(path):
+                return base_of(path) or None
     return None
 
 

@@ -168,6 +168,26 @@ def test_records_tell_differences_and_commands(runs):
     )
 
 
+@pytest.mark.parametrize('exp', ['basic', 901, None])
+def test_the_base_files_are_those_of_the_config_that_the_command_names(tmp_path, monkeypatch, exp):
+    """Configs of the project have an 'exp' that is no table's; one beside somebody's checkpoint is not read."""
+    run = read_record(leave_run(tmp_path / 'runs'))
+    run.config['exp'] = exp
+    for name in ('mine', 'theirs'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'base.json').write_text('{"runner": {"max_iters": 7}}')
+        (tmp_path / name / 'own.py').write_text("_base_ = 'base.json'\n")
+    (tmp_path / 'theirs' / 'latest.pth').touch()
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    for file in ('mine/own.py', 'theirs/own.py', 'configs/toy/streets_ebda_mitb0_s0.py', 'gone.py'):
+        run.environment['command'] = f'tools/train.py {file} --seed 3'
+        found[file] = report.base_config(run)
+    shipped_base = found.pop('configs/toy/streets_ebda_mitb0_s0.py')
+    assert found == {'mine/own.py': dict(runner=dict(max_iters=7)), 'theirs/own.py': None, 'gone.py': None}
+    assert shipped_base['uda']['type'] == 'DACS'
+
+
 @pytest.mark.parametrize(
     'damage, told',
     [
