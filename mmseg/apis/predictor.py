@@ -141,6 +141,8 @@ class Predictor:
             return image
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise DataError(f'an image array is uint8 (H W 3), got {image.dtype} {image.shape}')
+        if not image.size:
+            raise DataError(f'the image array has no pixels, it is {image.shape}')
         return np.ascontiguousarray(image if bgr else image[..., ::-1])
 
 

@@ -112,6 +112,7 @@ def test_images_of_one_size_go_through_the_network_together(model, path, monkeyp
 @pytest.mark.parametrize('image, told', [
     (np.zeros((8, 8), np.uint8), r'uint8 \(H W 3\), got uint8 \(8, 8\)'),
     (np.zeros((8, 8, 3)), 'got float64'),
+    (np.zeros((0, 8, 3), np.uint8), r'has no pixels, it is \(0, 8, 3\)'),
     (torch.zeros(3, 8, 8), 'not a Tensor'),
     (Image.new('F', (8, 8)), "mode 'F'"),
     ('none.png', 'does not exist')])
