@@ -55,7 +55,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--outlines', action='store_true', help='draw the borders between classes')
     parser.add_argument('--entropy', action='store_true', help='image, prediction and entropy side by side')
     parser.add_argument('--save-labels', action='store_true',
-                        help='also write the class ids as grey PNGs, NAME_labels.png beside each picture')
+                        help='also write the class ids (of the first checkpoint) as grey PNGs, '
+                             'NAME_labels.png beside each picture')
     return parser.parse_args(argv)
 
 
