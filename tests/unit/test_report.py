@@ -170,7 +170,7 @@ def test_records_tell_differences_and_commands(runs):
 
 @pytest.mark.parametrize('exp', ['basic', 901, None])
 def test_the_base_files_are_those_of_the_config_that_the_command_names(tmp_path, monkeypatch, exp):
-    """Configs of the project have an 'exp' that is no table's; one beside somebody's checkpoint is not read."""
+    """Configs of the project have an 'exp' that is no table's; one beside a checkpoint is not read."""
     run = read_record(leave_run(tmp_path / 'runs'))
     run.config['exp'] = exp
     for name in ('mine', 'theirs'):
