@@ -23,8 +23,10 @@ from mmseg.models.uda.parts.ema_teacher import update_teacher
 from mmseg.models.uda.parts.pseudo_label import pixel_weight, pseudo_label
 from mmseg.models.uda.parts.strong_augment import (
     StrongAugmentation,
+    apply_jitter,
     blur_kernel_size,
     color_jitter,
+    draw_jitter,
     gaussian_blur,
 )
 from mmseg.utils import UserError
@@ -208,6 +210,17 @@ def test_jitter_is_that_of_kornia(seed):
     torch.manual_seed(seed)
     ours = color_jitter(pixels, dict(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25))
     torch.testing.assert_close(ours, peer)
+
+
+def test_the_application_of_a_jitter_is_one_graph():
+    """``fullgraph`` refuses a break."""
+    pixels = torch.rand(1, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    factors, order = draw_jitter(pixels, 0.2)
+    torch._dynamo.reset()
+    found = torch.compile(apply_jitter, backend='eager', fullgraph=True)(pixels, factors, order)
+    torch.manual_seed(0)
+    assert torch.equal(found, color_jitter(pixels, 0.2))
 
 
 def test_blur_is_that_of_kornia():

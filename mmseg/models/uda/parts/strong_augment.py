@@ -117,13 +117,24 @@ def color_jitter(image: Tensor, strength: float | dict) -> Tensor:
     """kornia's ColorJitter with brightness = contrast = saturation = hue = ``strength``, or with the
     strengths of a dict, of an image (1 3 H W) in [0, 1]. Its parts one by one: as a whole it looks at values
     that, on a GPU, it would wait for."""
+    factors, order = draw_jitter(image, strength)
+    return apply_jitter(image, factors, order)
+
+
+def draw_jitter(image: Tensor, strength: float | dict) -> tuple[Tensor, tuple[int, ...]]:
+    """The draws of ``color_jitter``, on the host: the factor of each of ``JITTERS`` (4 B), hue in radians, on
+    the device and in the precision of ``image`` (B 3 H W); and the order of the four, by their places."""
     if not isinstance(strength, dict):
         strength = dict.fromkeys(JITTERS, strength)
     drawn = kornia.augmentation.ColorJitter(**strength).forward_parameters(image.shape)
     factors = torch.stack([drawn[f'{name}_factor'] * (math.tau if name == 'hue' else 1) for name in JITTERS])
-    factors = factors.to(image.device, image.dtype, non_blocking=True)
+    return factors.to(image.device, image.dtype, non_blocking=True), tuple(drawn['order'].tolist())
+
+
+def apply_jitter(image: Tensor, factors: Tensor, order: Sequence[int]) -> Tensor:
+    """``color_jitter`` with what was drawn for it; draws nothing, so that it can be compiled."""
     image = image.clamp(0, 1)
-    for k in drawn['order'].tolist():
+    for k in order:
         image = list(JITTERS.values())[k](image, factors[k])
     return image.clamp(0, 1)
 
