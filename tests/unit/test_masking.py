@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 from golden import DATA, image, relative_error
+from hrda import ASPP, hrda
 from uda_models import BALANCE, META, batch, seed_all, tiny, uda_model
+from uda_models import network as daformer
 
 from mmseg.core.method import Terms
 from mmseg.models.uda.parts.masking import block_mask, mask_images
@@ -22,10 +24,10 @@ GOLDEN = json.loads(gzip.decompress((DATA / 'golden_mic.json.gz').read_bytes()))
 GENERATOR = dict(type='block', mask_ratio=0.5, mask_block_size=32)
 
 
-def step_of(seed: int = 0, data: dict | None = None, **settings):
+def step_of(seed: int = 0, data: dict | None = None, network: dict | None = None, **settings):
     """The model, its log values and what the student saw last, after one step."""
     seed_all(3)
-    model = uda_model(tiny(), **settings)
+    model = uda_model(network or tiny(), **settings)
     seen = []
     model.model.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     seed_all(seed)
@@ -85,10 +87,12 @@ def test_augmentation_of_a_batch_in_one_call(fires):
 
 # ------------------------------------------------------------------- the pass
 
-def test_without_it_the_step_is_daformer_s_to_the_bit():
-    plain, log, _ = step_of()
-    for settings in (dict(masked=None), dict(masked=dict(loss_weight=0))):
-        model, other, _ = step_of(**settings)
+@pytest.mark.parametrize('network', [tiny(), hrda(64, daformer(16, ASPP))], ids=['daformer', 'hrda'])
+def test_without_it_the_step_is_that_of_the_network_to_the_bit(network):
+    settings = dict(data=batch(0, size=128, cell=8), pseudo_threshold=0.0)  # every pseudo-label counts
+    plain, log, _ = step_of(network=deepcopy(network), **settings)
+    for masked in (None, dict(loss_weight=0)):
+        model, other, _ = step_of(network=deepcopy(network), masked=masked, **settings)
         assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), model.parameters()))
         assert {name: float(other[name]) for name in log} == {name: float(v) for name, v in log.items()}
 
