@@ -17,32 +17,23 @@ _crop = dict(
     dacs=[dict(type='RandomCrop', crop_size=(512, 512))],
     fda=[dict(type='RandomCrop', crop_size=(512, 1024))])
 _format = [dict(type='Normalize', **_norm), dict(type='DefaultFormatBundle')]
-_source_of = {
-    method: {
-        name: dict(pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            dict(**_resize, img_scale=size),
-            *_crop[method],
-            *_format,
-            dict(type='Collect', keys=['img', 'gt_semantic_seg']),
-        ])
-        for name, size in sizes.items()
+_kinds = dict(source=([dict(type='LoadAnnotations')], ['img', 'gt_semantic_seg']), target=([], ['img']))
+_train_of = {
+    kind: {
+        method: {
+            name: dict(pipeline=[
+                dict(type='LoadImageFromFile'),
+                *labels,
+                dict(**_resize, img_scale=size),
+                *_crop[method],
+                *_format,
+                dict(type='Collect', keys=keys),
+            ])
+            for name, size in sizes.items()
+        }
+        for method, sizes in _sizes.items()
     }
-    for method, sizes in _sizes.items()
-}
-_target_of = {
-    method: {
-        name: dict(pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(**_resize, img_scale=size),
-            *_crop[method],
-            *_format,
-            dict(type='Collect', keys=['img']),
-        ])
-        for name, size in sizes.items()
-    }
-    for method, sizes in _sizes.items()
+    for kind, (labels, keys) in _kinds.items()
 }
 _val_of = {
     method: {

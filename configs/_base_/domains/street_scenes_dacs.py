@@ -3,6 +3,6 @@ _base_ = ['street_scenes_bgr.py']
 
 img_norm_cfg = {{_base_._norm}}
 crop_size = (512, 512)
-_source = {{_base_._source_of.dacs}}
-_target = {{_base_._target_of.dacs}}
+_source = {{_base_._train_of.source.dacs}}
+_target = {{_base_._train_of.target.dacs}}
 _val = {{_base_._val_of.dacs}}

@@ -16,32 +16,25 @@ _crop = {
     ]
     for scale, size in _crop_size.items()
 }
-_labelled_at = {
-    scale: {
-        name: [
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            dict(type='Resize', img_scale=size),
-            dict(type='RandomCrop', crop_size=_crop_size[scale], cat_max_ratio=0.75),
-            *_crop[scale],
-            dict(type='Collect', keys=['img', 'gt_semantic_seg']),
-        ]
-        for name, size in sizes.items()
+_kinds = dict(
+    labelled=([dict(type='LoadAnnotations')], dict(cat_max_ratio=0.75), ['img', 'gt_semantic_seg']),
+    unlabelled=([], {}, ['img']))
+_crops = {
+    kind: {
+        scale: {
+            name: [
+                dict(type='LoadImageFromFile'),
+                *labels,
+                dict(type='Resize', img_scale=size),
+                dict(type='RandomCrop', crop_size=_crop_size[scale], **drawn),
+                *_crop[scale],
+                dict(type='Collect', keys=keys),
+            ]
+            for name, size in sizes.items()
+        }
+        for scale, sizes in _sizes.items()
     }
-    for scale, sizes in _sizes.items()
-}
-_unlabelled_at = {
-    scale: {
-        name: [
-            dict(type='LoadImageFromFile'),
-            dict(type='Resize', img_scale=size),
-            dict(type='RandomCrop', crop_size=_crop_size[scale]),
-            *_crop[scale],
-            dict(type='Collect', keys=['img']),
-        ]
-        for name, size in sizes.items()
-    }
-    for scale, sizes in _sizes.items()
+    for kind, (labels, drawn, keys) in _kinds.items()
 }
 _whole_at = {
     scale: {
@@ -65,13 +58,12 @@ _whole_at = {
 }
 _sized_as = dict(dark_zurich='acdc', foggy='cityscapes', rain='cityscapes')
 _size_of = {**{name: name for name in _half}, **_sized_as}
-_source_at = {
-    scale: {name: dict(pipeline=pipelines[size]) for name, size in _size_of.items()}
-    for scale, pipelines in _labelled_at.items()
-}
-_target_at = {
-    scale: {name: dict(pipeline=pipelines[size]) for name, size in _size_of.items()}
-    for scale, pipelines in _unlabelled_at.items()
+_train_at = {
+    kind: {
+        scale: {name: dict(pipeline=pipelines[size]) for name, size in _size_of.items()}
+        for scale, pipelines in scales.items()
+    }
+    for kind, scales in _crops.items()
 }
 _val_at = {
     scale: {
