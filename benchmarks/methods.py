@@ -40,9 +40,9 @@ def make_config(args: argparse.Namespace) -> Config:
 
     Args:
         args: ``method`` of ``METHODS``, ``backbone`` ('mit_b0' …, 'narrow', which is MiT-B0 with a decoder of
-            64 channels, or 'tiny' for tests), ``size`` of the crop
-            in pixels, ``with_cp``, ``joint_encoder``, ``compile`` (what the config's key takes), ``tf32``,
-            ``amp`` (a dtype or None); and, maybe, ``query_groups``.
+            64 channels, or 'tiny' for tests), ``size`` of the crop in pixels, ``with_cp``, ``joint_encoder``,
+            ``compile`` (what the config's key takes), ``tf32``, ``amp`` (a dtype or None); and, maybe,
+            ``query_groups``.
     """
     cfg = load_config(CONFIG)
     if 'hrda' in args.method:
