@@ -132,7 +132,7 @@ DOMAINS = {
         'csHR2foggyrainHR_1024x1024', 'uda_cityscapesHR_to_foggyrainHR_1024x1024.py'),
     ('clear_streets', 'adverse_streets'): Domains(
         'streets', 'uda_streets_256x128.py', 'streets_source_256x128.py',
-        'streets_target_256x128.py'),
+        'streets_target_256x128.py', 'uda_streets_counted_256x128.py'),
     ('camvid_day', 'camvid_dusk'): Domains(
         'camvid', 'uda_camvid_day_to_dusk_256x256.py', 'camvid_day_256x256.py',
         'camvid_dusk_256x256.py', 'uda_camvid_day_to_dusk_counted_256x256.py'),

@@ -162,6 +162,24 @@ def test_a_seed_of_camvid_is_whole_before_the_next_begins():
     assert len({cfg['name_uda'] for cfg in cfgs[:6]}) == 6
 
 
+@pytest.mark.parametrize('table, counted', [(900, 904), (901, 903)])
+def test_counted_tables_are_the_trainings_of_the_scored_ones(table, counted):
+    """Of DAFormer and EBDA; beside them stand two targets h that look at no label of the target domain."""
+    scored = {cfg['name']: resolve(cfg) for cfg in generate_experiment_cfgs(table)}
+    rows = [resolve(cfg) for cfg in generate_experiment_cfgs(counted)]
+    of_seed = [row for row in rows if row['seed'] == 1]
+    assert [row['uda'].get('entropy_balance', {}).get('target') for row in of_seed] == [
+        None, 0.4, dict(type='RunningQuantile', quantile=0.6, momentum=0.99), dict(type='SourceMedian')]
+    same = [row for row in rows if row['name'] in scored]
+    assert len(same) == 6
+    for row in same:
+        hooks, of_target = row.pop('custom_hooks'), row['data']['train']['target']
+        assert [hook['type'] for hook in hooks] == ['PseudoLabelHook']
+        assert hooks[0]['dataset']['img_dir'] == of_target['img_dir']
+        other = scored[row['name']]
+        assert [key for key in row if key not in ('exp', 'name_dataset') and row[key] != other.get(key)] == []
+
+
 def test_camvid_has_eleven_classes():
     assert all(cfg['model']['decode_head']['num_classes'] == 11 for cfg in generate_experiment_cfgs(901))
 

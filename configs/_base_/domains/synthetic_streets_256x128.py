@@ -48,6 +48,7 @@ _adverse = dict(
     type='ACDCDataset', data_root='data/streets/acdc/', img_dir='rgb_anon/train', ann_dir='gt/train')
 _source = dict(clear=dict(_clear, pipeline=_labelled), adverse=dict(_adverse, pipeline=_labelled))
 _target = dict(adverse=dict(_adverse, pipeline=_unlabelled))
+_counted_target = dict(_adverse, pipeline=test_pipeline)  # see PseudoLabelHook
 _val = dict(_adverse, img_dir='rgb_anon/val', ann_dir='gt/val', pipeline=test_pipeline)
 _min_pixels = 200   # of a rare class that an image must hold to be drawn for it
 data = dict(samples_per_gpu=2, workers_per_gpu=2, val=_val, test=_val)
