@@ -1,9 +1,9 @@
-"""Make the tables of docs/results.md anew from docs/results/*.json.
+"""Make the tables and figures of docs/results.md anew from docs/results/*.json.
 
     python tools/summarize.py --exp 901 --json docs/results/901.json      (from the folders of the runs)
     python -m tools.results_tables [--page docs/results.md] [--check]
 
-``--check`` changes nothing and fails where a table is not what its data say.
+``--check`` changes nothing and fails where a table is not what its data say, or a figure is of other data.
 """
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg.report.figures import digest, draw, figures_of
 from mmseg.report.results import with_tables
 from mmseg.utils import ArgumentParser, DataError, UserError, one_line_errors
 from mmseg.utils.files import write_bytes
@@ -47,12 +48,23 @@ def main(argv: list[str] | None = None) -> None:
         page = args.page.read_text(encoding='utf-8')
     except OSError as error:
         raise UserError(f"--page '{args.page}': {error.strerror}") from error
-    made = with_tables(page, partial(read_results, args.page.with_suffix('')))
-    if args.check and made != page:
-        raise UserError(f"'{args.page}' differs from its data: python -m tools.results_tables makes its "
-                        'tables anew')
+    folder = args.page.with_suffix('')
+    results = partial(read_results, folder)
+    made = with_tables(page, results)
+    old = {name: place for name, place in figures_of(page).items()
+           if not is_of_its_data(folder / name, results(place[0]))}
+    if args.check and (made != page or old):
+        raise UserError(f"'{', '.join([str(args.page)] * (made != page) + [*old])}': other than the data "
+                        'say; python -m tools.results_tables makes tables and figures anew')
     if made != page:
         write_bytes(args.page, made.encode())
+    for name, (id, kind) in old.items():
+        write_bytes(folder / name, draw(kind, results(id)))
+
+
+def is_of_its_data(figure: Path, results: dict[str, Any]) -> bool:
+    """By the digest in it: the bytes are another matplotlib's, too."""
+    return figure.is_file() and digest(results) in figure.read_text(encoding='utf-8')
 
 
 if __name__ == '__main__':

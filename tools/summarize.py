@@ -28,9 +28,9 @@ from mmseg.experiments.differences import differences
 from mmseg.experiments.runs import FINISHED, PLACE_KEYS, Run, as_text, find_kept_config, read, state_of
 from mmseg.experiments.selection import seeds, selected, words
 from mmseg.experiments.stages import Row, fill, is_program, unfold
+from mmseg.report.collected import collect, with_earlier
 from mmseg.report.logs import Curves, read_run
 from mmseg.report.record import read_record
-from mmseg.report.results import collect, with_earlier
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import parse_options
 from mmseg.utils.files import write_bytes, write_json

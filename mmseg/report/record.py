@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg.engine.evaluation_record import FOLDER, SCORES_FILE
+from mmseg.engine.hooks.pseudo_label_hook import PSEUDO_LABELS_FILE
 from mmseg.experiments.runs import (
     FINISHED,
     NEW,
@@ -29,8 +30,8 @@ STATES = {FINISHED: 'finished', RUNNING: 'in progress', PARTIAL: 'unfinished', N
 @dataclass
 class RunRecord:
     """One run. ``curves`` are its logged numbers by key and step (scores 0–1), ``evaluation`` and
-    ``calibration`` the newest of what was written by its last evaluation or by tools/test.py, ``faults`` what
-    its folder lacks, one line each."""
+    ``calibration`` the newest of what was written by its last evaluation or by tools/test.py,
+    ``pseudo_labels`` the lines of its ``PseudoLabelHook``, ``faults`` what the folder lacks, a line each."""
 
     folder: Path
     name: str
@@ -39,6 +40,7 @@ class RunRecord:
     curves: Curves = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
+    pseudo_labels: list[dict[str, Any]] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     seconds: float | None = None
@@ -103,7 +105,18 @@ def read_record(folder: Path, more_scores: Path | None = None) -> RunRecord:
     if not run.environment:
         tell('no environment (*.env.txt)')
     _add_scores(run, more_scores, tell)
+    run.pseudo_labels = _json_lines(folder / PSEUDO_LABELS_FILE, tell)
     return run
+
+
+def _json_lines(path: Path, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    """The lines of a file that a training may be writing, so its last may be cut; none without the file."""
+    lines = path.read_text(encoding='utf-8', errors='replace').splitlines() if path.is_file() else []
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError as error:
+        tell(f'{path.name} is damaged: {error}')
+        return []
 
 
 def _environment(folder: Path) -> dict[str, str]:

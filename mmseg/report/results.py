@@ -1,5 +1,5 @@
-"""Results of an experiment as data, and the tables of a page made of them: docs/results/ID.json holds what
-was measured, ``<!-- table: ID KIND -->`` in a page of docs/ says where its table stands."""
+"""Tables of a page made of the results of experiments: ``<!-- table: ID KIND -->`` in a page of docs/ says
+where the table of docs/results/ID.json stands."""
 from __future__ import annotations
 
 import re
@@ -9,84 +9,14 @@ from typing import Any
 
 from mmseg.utils import DataError, did_you_mean
 
-from .record import RunRecord
+from .collected import BASELINE, LOWER, SHARES, UPPER
 
 PLACE = re.compile(r'(?P<begin><!-- table: (?P<id>\w+) (?P<kind>\w+) -->\n).*?'
                    r'(?P<end><!-- end of table -->)', re.DOTALL)
-BASELINE, LOWER, UPPER = 'DAFormer', 'source only', 'target only'
 CERTAINTY = {'ECE': ('calibration error (%)', 100), 'NLL': ('NLL (nats)', 1), 'entropy': ('mean H (nats)', 1),
              'wrong_certain': ('wrong, H < 0.1 (%)', 100), 'right_undecided': ('right, H ≥ 1 (%)', 100),
              'AUROC': ('AUROC of H (%)', 100)}
-NAMES = {'ProDADistillation': 'ProDA'}  # of the methods whose last stage has a type of its own
 Rows = dict[str, dict[int, dict]]  # label of a method → seed → run
-
-
-def label_of(config: Mapping[str, Any]) -> str:
-    """What a training is called in a table, from its config."""
-    uda = config.get('uda')
-    if not uda:
-        return UPPER if 'target-only' in str(config.get('name')) else LOWER
-    if uda.get('type') != 'DACS':
-        return NAMES.get(str(uda.get('type')), str(uda.get('type')))
-    balance = uda.get('entropy_balance')
-    if balance:
-        return f'EBDA, {_target(balance.get("target", 0.4))}, λ = {balance.get("loss_weight", 0.1)}'
-    sampling = ((config.get('data') or {}).get('train') or {}).get('rare_class_sampling')
-    return 'DACS' if sampling is None else BASELINE
-
-
-def _target(target: Any) -> str:
-    if isinstance(target, Mapping) and target.get('type') == 'SourceMedian':
-        return 'h = median of right source pixels'
-    if isinstance(target, Mapping):
-        return f'running quantile (q = {target.get("quantile", 0.6)}, m = {target.get("momentum", 0.9999)})'
-    return f'h = {target}'
-
-
-def collect(runs: Iterable[RunRecord], experiment: int, title: str, command: str,
-            before: Mapping[str, Sequence[RunRecord]] | None = None) -> dict[str, Any]:
-    """What docs/results/ID.json holds, of finished runs; scores 0–1, entropies in nats. Configs that
-    ``label_of`` calls the same have their names in their labels.
-
-    Args:
-        experiment: id of ``run_experiments.py``.
-        command: that makes the runs.
-        before: the trainings that came before a run, by its name.
-    """
-    runs = [run for run in runs if run.finished and run.evaluated == run.max_steps]
-    methods: dict[str, set[str]] = {}
-    for run in runs:
-        methods.setdefault(label_of(run.config), set()).add(run.method)
-
-    def label(run: RunRecord) -> str:
-        found = label_of(run.config)
-        return found if len(methods[found]) == 1 else f'{found} ({run.method})'
-
-    entries = [dict(label=label(run), seed=run.seed, name=run.name, **_cost_of(run),
-                    before=[dict(name=one.name, **_cost_of(one)) for one in (before or {}).get(run.name, [])],
-                    revision=run.environment.get('git revision'), mIoU=run.last('mIoU'),
-                    IoU={key.removeprefix('IoU.'): run.last(key)
-                         for key in run.curves if key.startswith('IoU.')},
-                    certainty=run.calibration.get('scores'))
-               for run in runs]
-    return dict(experiment=experiment, title=title, command=command,
-                runs=sorted(entries, key=lambda run: (run['label'], run['seed'])))
-
-
-def _cost_of(run: RunRecord) -> dict[str, Any]:
-    return dict(steps=run.max_steps, minutes=None if run.seconds is None else round(run.seconds / 60, 1))
-
-
-def with_earlier(results: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
-    """``results``, and the runs of ``earlier`` that it does not have. An evaluation of certainty is kept
-    where the same run has none now."""
-    kept = {run['name']: run for run in earlier['runs']}
-    for run in results['runs']:
-        before = kept.get(run['name'], {})
-        if run['certainty'] is None and before.get('mIoU') == run['mIoU']:
-            run = {**run, 'certainty': before.get('certainty')}
-        kept[run['name']] = run
-    return {**results, 'runs': sorted(kept.values(), key=lambda run: (run['label'], run['seed']))}
 
 
 def rows_of(results: Mapping[str, Any]) -> Rows:
@@ -151,6 +81,58 @@ def costs_table(results: Mapping[str, Any]) -> str:
     return _markdown(['method', 'steps', 'minutes, by seed', 'revision'], body)
 
 
+def grid_table(results: Mapping[str, Any]) -> str:
+    """mIoU of the entropy balance by its target h and its weight λ, mean over the seeds, in percent."""
+    cells = grid_of(results)
+    weights = sorted({weight for _, weight in cells})
+    body = [[f'h = {target:g}', *(f'{cells[target, weight]:.2f}' if (target, weight) in cells
+                                  else 'not measured' for weight in weights)]
+            for target in sorted({target for target, _ in cells})]
+    return _markdown(['', *(f'λ = {weight:g}' for weight in weights)], body)
+
+
+def grid_of(results: Mapping[str, Any]) -> dict[tuple[float, float], float]:
+    """(h, λ) → mIoU in percent, mean over the seeds."""
+    found: dict[tuple[float, float], list[float]] = {}
+    for run in results['runs']:
+        if balance := run.get('balance'):
+            found.setdefault((balance['target'], balance['loss_weight']), []).append(100 * run['mIoU'])
+    return {place: statistics.fmean(scores) for place, scores in found.items()}
+
+
+def pseudo_labels_table(results: Mapping[str, Any]) -> str:
+    """Which share of the teacher's pseudo-labels is right and which is confident, at four steps of the
+    training; mean over the seeds, in percent."""
+    body, steps = [], []
+    for label, runs in rows_of(results).items():
+        found = [run['pseudo_labels'] for run in runs.values() if run.get('pseudo_labels')]
+        if found:
+            steps = found[0]['class_steps']
+            places = [found[0]['steps'].index(step) for step in steps]
+            body.append([label, str(len(found)), *(
+                ' → '.join(f'{100 * statistics.fmean(one[key][n] for one in found):.1f}' for n in places)
+                for key in SHARES)])
+    at = f'at steps {", ".join(map(str, steps))}'
+    return _markdown(['method', 'seeds', f'right {at}', 'confident', 'right of the confident'], body)
+
+
+def pseudo_classes_table(results: Mapping[str, Any]) -> str:
+    """Recall of each class by the last pseudo-labels, and how many of its confident ones are right; mean over
+    the seeds, in percent."""
+    columns = {label: found for label, runs in rows_of(results).items()
+               if (found := [run['pseudo_labels'] for run in runs.values() if run.get('pseudo_labels')])}
+    classes = [*next(iter(columns.values()))[0]['classes']] if columns else []
+
+    def mean(found: list[dict], name: str, key: str) -> str:
+        values = [one['classes'][name][key][-1] for one in found]
+        known = [100 * value for value in values if value is not None]
+        return f'{statistics.fmean(known):.1f}' if known else '–'
+
+    body = [[name, *(f'{mean(found, name, "recall")} / {mean(found, name, "right_if_confident")}'
+                     for found in columns.values())] for name in classes]
+    return _markdown(['class', *columns], body)
+
+
 def _steps(run: Mapping[str, Any]) -> str:
     trainings = [*run.get('before', []), run]
     total = str(sum(one['steps'] for one in trainings))
@@ -163,7 +145,8 @@ def _minutes(run: Mapping[str, Any]) -> str:
 
 
 TABLES: dict[str, Callable[[Mapping[str, Any]], str]] = dict(
-    scores=scores_table, classes=classes_table, certainty=certainty_table, costs=costs_table)
+    scores=scores_table, classes=classes_table, certainty=certainty_table, costs=costs_table, grid=grid_table,
+    pseudo_labels=pseudo_labels_table, pseudo_classes=pseudo_classes_table)
 
 
 def with_tables(page: str, results: Callable[[str], Mapping[str, Any]]) -> str:

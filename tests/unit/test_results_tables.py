@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from mmseg.report.collected import collect, label_of, with_earlier
+from mmseg.report.figures import FIGURES, draw
 from mmseg.report.record import RunRecord
-from mmseg.report.results import TABLES, collect, label_of, with_tables
+from mmseg.report.results import TABLES, with_tables
 from mmseg.utils import DataError
 from tools import results_tables
 
@@ -98,6 +101,95 @@ def test_the_trainings_before_a_run_count_in_its_costs():
     assert '| DAFormer | 60 in 3 trainings | 4 | None |' in TABLES['costs'](results)  # 3 × 90 s
 
 
+def balanced(target: float, weight: float, seed: int, score: float) -> RunRecord:
+    return run(dacs(dict(target=target, loss_weight=weight)), seed, score)
+
+
+GRID = [balanced(0.2, 0.1, 0, 0.5), balanced(0.2, 0.1, 1, 0.52), balanced(0.4, 0.05, 0, 0.6), *RUNS[:3]]
+
+
+def test_a_grid_has_the_balance_s_runs_at_their_places():
+    assert table('grid', GRID) == ['|  | λ = 0.05 | λ = 0.1 |', '| --- | ---: | ---: |',
+                                   '| h = 0.2 | not measured | 51.00 |', '| h = 0.4 | 60.00 | not measured |']
+
+
+def counted(seed: int, right: Sequence[float], config: dict | None = None) -> RunRecord:
+    """A run whose pseudo-labels were counted at steps 5, 10, …, and one of them twice, as after a kill."""
+    found = run(config or dacs(), seed, 0.4)
+    lines = [dict(step=5 * (n + 1), right=share, confident=share / 2, right_if_confident=1.0, classes=dict(
+        road=dict(recall=share, precision=0.5, confident=0.5, right_if_confident=1.0),
+        train=dict(recall=None, precision=None, confident=None, right_if_confident=None)))
+        for n, share in enumerate(right)]
+    found.pseudo_labels = [dict(lines[0], right=0.0), *lines]
+    return found
+
+
+def test_pseudo_labels_at_the_quarters_of_a_training():
+    runs = [counted(0, [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]), counted(1, [0.4] * 8), *RUNS[:2]]
+    assert table('pseudo_labels', runs) == [
+        '| method | seeds | right at steps 10, 20, 30, 40 | confident | right of the confident |',
+        '| --- | ---: | ---: | ---: | ---: |',
+        '| DAFormer | 2 | 35.0 → 45.0 → 55.0 → 65.0 | 17.5 → 22.5 → 27.5 → 32.5 '
+        '| 100.0 → 100.0 → 100.0 → 100.0 |']
+    assert table('pseudo_classes', runs)[2:] == ['| road | 65.0 / 100.0 |', '| train | – / – |']
+    kept = collect(runs, 5, 'toy', 'command')['runs'][0]['pseudo_labels']
+    assert kept['steps'] == [*range(5, 45, 5)] and kept['right'][0] == 0.2
+
+
+def test_pseudo_labels_of_a_few_steps_are_told_too():
+    assert '| 20.0 → 20.0 → 30.0 → 30.0 |' in table('pseudo_labels', [counted(0, [0.2, 0.3])])[2]
+
+
+HISTOGRAM = dict(edges=[0.0, 0.5, 1.0], right=[6, 2], wrong=[0, 2])
+
+
+def test_entropies_are_kept_as_shares_of_all_pixels_as_long_as_the_run_is_the_same():
+    measured, again = run(dacs(), 0, 0.4, dict(ECE=0.1)), run(dacs(), 0, 0.4)
+    measured.calibration['entropy_histogram'] = HISTOGRAM
+    first, second = (collect([one], 5, 'toy', 'command') for one in (measured, again))
+    assert first['runs'][0]['entropies'] == dict(largest=1.0, right=[0.6, 0.2], wrong=[0.0, 0.2])
+    assert second['runs'][0]['entropies'] is None
+    assert with_earlier(second, first) == first
+    other = collect([run(dacs(), 0, 0.5)], 5, 'toy', 'command')
+    assert with_earlier(other, first)['runs'][0]['entropies'] is None
+
+
+@pytest.mark.parametrize('kind', FIGURES)
+def test_a_figure_shows_what_was_measured(kind):
+    """The same bytes each time; other data, other curves."""
+    def made(right: float) -> bytes:
+        runs = [*GRID, counted(0, [0.1, right]), counted(1, [0.2, right])]
+        runs[0].curves['mIoU'] = {10: 0.2, 20: right}
+        runs[0].calibration = dict(scores={}, entropy_histogram=dict(HISTOGRAM, right=[6, 1000 * right]))
+        runs[2].curves['mIoU'] = {20: right}
+        return draw(kind, collect(runs, 5, 'toy', 'command'))
+
+    def drawn(figure: bytes) -> bytes:
+        return figure.partition(b'</metadata>')[2]
+
+    first, again, other = made(0.3), made(0.3), made(0.5)
+    assert b'<svg' in first and first == again
+    assert drawn(first) != drawn(other)
+
+
+def test_a_figure_is_made_anew_if_its_data_are_others(tmp_path):
+    page, data = tmp_path / 'results.md', tmp_path / 'results'
+    data.mkdir()
+    page.write_text('![The grid](results/5_grid.svg)\n')
+    said = []
+    for runs in (GRID, GRID[:2]):
+        (data / '5.json').write_text(json.dumps(collect(runs, 5, 'toy', 'command')))
+        for argv in (['--check'], [], ['--check']):
+            with pytest.raises(SystemExit) as end:
+                results_tables.main(['--page', str(page), *argv])
+            said.append(bool(end.value.code))
+    assert said == [True, False, False] * 2
+    page.write_text('![The grid](results/5_gird.svg)\n')
+    with pytest.raises(SystemExit) as end:
+        results_tables.main(['--page', str(page)])
+    assert end.value.code == 1
+
+
 def test_a_kind_that_is_not_known_is_told():
     with pytest.raises(DataError, match="'scores'"):
         table('score')
@@ -114,7 +206,7 @@ def test_the_page_is_what_its_data_say(tmp_path, capsys):
     page.write_text('<!-- table: 5 scores -->\n<!-- end of table -->\n')
     with pytest.raises(SystemExit) as end:
         results_tables.main(['--page', str(page), '--check'])
-    assert end.value.code == 1 and 'differs from its data' in capsys.readouterr().err
+    assert end.value.code == 1 and 'other than the data say' in capsys.readouterr().err
     for argv in (['--page', str(page)], ['--page', str(page), '--check']):
         with pytest.raises(SystemExit) as end:
             results_tables.main(argv)
