@@ -103,7 +103,8 @@ def test_several_losses_of_the_mixture():
 @pytest.mark.parametrize('target', [dict(type='RunningQuantile', quantile=0.6), dict(type='SourceMedian')])
 def test_running_target_is_part_of_the_training_state(target):
     running = {**BALANCE, 'target': target}
-    model, _ = train(1, entropy_balance=running)
+    model, outputs = train(1, entropy_balance=running)
+    assert float(outputs[0]['log_vars']['mix.h_entropy']) == float(model.mix_losses[0].target.value)
     state = model.training_state()
     resumed = uda_model(entropy_balance=running)
     resumed.load_training_state(state)

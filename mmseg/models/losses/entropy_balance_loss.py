@@ -133,6 +133,12 @@ class EntropyBalanceLoss(nn.Module):
         target = self.target(entropy) if isinstance(self.target, nn.Module) else self.target
         return (entropy - target).square().mean()
 
+    def metrics(self) -> dict[str, Tensor]:
+        """h of a target that follows the training, for the log: nats, 0-dim; NaN as long as there is none."""
+        if not isinstance(self.target, nn.Module):
+            return {}
+        return {f'h_{self.loss_name}': self.target.value.clone()}
+
 
 def _target_of(target: float | dict) -> float | nn.Module:
     if not isinstance(target, dict):

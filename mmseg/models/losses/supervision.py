@@ -68,7 +68,8 @@ def regularise(losses: Iterable[nn.Module], output: SegOutput | HeadOutput, **se
 
 
 def weighted(loss: nn.Module, value: Tensor) -> Terms:
-    """A loss's value times its ``loss_weight`` and, unless its attribute ``logs_raw`` is False, the value
-    itself for the log."""
+    """A loss's value times its ``loss_weight``. For the log the value itself, unless its attribute
+    ``logs_raw`` is False, and what its ``metrics`` says."""
     raw = {f'raw_{loss.loss_name}': value.detach()} if getattr(loss, 'logs_raw', True) else {}
-    return Terms({loss.loss_name: loss.loss_weight * value}, raw)
+    more = loss.metrics() if hasattr(loss, 'metrics') else {}
+    return Terms({loss.loss_name: loss.loss_weight * value}, {**raw, **more})
