@@ -24,6 +24,7 @@ from mmseg.models.builder import build_train_model
 
 ROUNDING = dict(rtol=1e-5, atol=1e-7)
 SAVED, LAST = 2, 4  # steps
+LOGGED_SINCE = ('/mix.h_entropy',)
 QUANTILE = dict(BALANCE, target=dict(type='RunningQuantile', quantile=0.6, momentum=0.9))
 EBDA = dict(
     entropy_balance=QUANTILE, mix_losses=[dict(BALANCE, target=1.0, loss_weight=0.3, loss_name='second')],
@@ -89,9 +90,9 @@ def test_a_checkpoint_of_before_goes_on_as_it_would_have(name, tmp_path):
     assert runner.iter == SAVED
     found = end_of(runner, LAST - SAVED)
     with np.load(expected) as golden:
-        assert set(found) == set(golden)
-        for key, value in found.items():
-            np.testing.assert_allclose(value, golden[key], **ROUNDING, err_msg=key)
+        assert {key for key in found if not key.endswith(LOGGED_SINCE)} == set(golden)
+        for key, value in golden.items():
+            np.testing.assert_allclose(found[key], value, **ROUNDING, err_msg=key)
 
 
 def write(name: str) -> None:
