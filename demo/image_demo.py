@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from mmseg.checkpoint.weights import TEACHER_PREFIX
 from mmseg.core.evaluation import get_palette
 from mmseg.core.evaluation.accessible_palette import accessible_palette
 from mmseg.core.pictures import Style
+from mmseg.experiments.runs import plain_name
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config_trust import warn_of_code
 from mmseg.utils.files import output_names, replacing, unused_path, write_image
@@ -30,6 +32,7 @@ IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
 DEFAULT_FPS = 25.0
 COLOUR_BLIND = 'colour-blind'
+TRAINING_FILE = re.compile(r'latest|iter_\d+|best_.*')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -189,10 +192,13 @@ def painter(args: argparse.Namespace, kind: str) -> Painter:
 
 
 def titles_of(checkpoints: list[str]) -> list[str]:
-    """File names, with the folders' where they are needed to tell them apart."""
-    names = [Path(path).stem for path in checkpoints]
+    """Names of files; of a training's checkpoints, which are called alike in all runs, the run's, with the
+    files' where they are needed to tell them apart."""
+    files = [Path(path).resolve() for path in checkpoints]
+    runs = [plain_name(file.parent.name) for file in files]
+    names = [run if TRAINING_FILE.fullmatch(file.stem) else file.stem for run, file in zip(runs, files)]
     if len({*names}) < len(names):
-        names = [f'{Path(path).parent.name}/{Path(path).stem}' for path in checkpoints]
+        names = [f'{run}, {file.stem}' for run, file in zip(runs, files)]
     return names if len({*names}) == len(names) else [f'{n}: {name}' for n, name in enumerate(names, 1)]
 
 

@@ -93,6 +93,11 @@ def unique_name(name: str) -> str:
     return f'{datetime.now():%y%m%d_%H%M}_{name}_{uuid.uuid4().hex[:5]}'
 
 
+def plain_name(folder: str) -> str:
+    """The name of the run that a folder's name has, without date and id; another name as it is."""
+    return re.sub(r'^\d{6}_\d{4}_(.+)_[0-9a-f]{5}$', r'\1', folder)
+
+
 def find_kept_config(folder: Path) -> Path:
     """The resolved config in the folder of a run."""
     if not folder.is_dir():

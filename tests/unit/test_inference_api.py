@@ -212,6 +212,18 @@ def test_the_demo_shows_what_is_asked(tmp_path, run_dir, model):
     assert shapes == dict.fromkeys(('entropy', 'two'), 3 * (size + GAP))
 
 
+@pytest.mark.parametrize('files, titles', [
+    (['a/net.pth', 'b/latest.pth'], ['net', 'b']),
+    (['w/261127_0333_streets_ebda_s0_2fd6b/latest.pth', 'w/261126_0333_streets_source_s0_aaaaa/iter_40.pth'],
+     ['streets_ebda_s0', 'streets_source_s0']),
+    (['261127_0333_one_2fd6b/iter_20.pth', '261127_0333_one_2fd6b/iter_40.pth'],
+     ['one, iter_20', 'one, iter_40']),
+    (['a/net.pth', 'b/net.pth'], ['a, net', 'b, net']),
+    (['x/a/net.pth', 'y/a/net.pth'], ['1: a, net', '2: a, net'])])
+def test_titles_are_names_that_tell_networks_apart(files, titles):
+    assert image_demo.titles_of(files) == titles
+
+
 def test_frames_of_a_video_with_a_legend_have_one_size(tmp_path, run_dir):
     video = cv2.VideoWriter(str(tmp_path / 'v.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 5, SIZE_HW[::-1])
     for seed in range(3):
