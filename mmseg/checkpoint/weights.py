@@ -33,6 +33,8 @@ def load_file(path: str, map_location: str = 'cpu') -> dict[str, Any]:
         CheckpointError: the file is missing, truncated, or holds anything but data.
     """
     path = shipped(path)
+    if os.path.isdir(path):
+        raise CheckpointError(f"'{path}' is a folder: give a file in it, of a training latest.pth")
     if not os.path.isfile(path):
         raise CheckpointError(f"checkpoint '{path}' does not exist")
     if str(path).endswith('.safetensors'):

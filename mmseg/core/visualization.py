@@ -81,7 +81,8 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         UserError: the file is missing or is no image.
     """
     if not os.path.isfile(path):
-        raise UserError(f"the image '{path}' does not exist")
+        fault = 'is a folder, no file' if os.path.isdir(path) else 'does not exist'
+        raise UserError(f"the image '{path}' {fault}")
     try:
         img = cv2.imread(str(path), cv2.IMREAD_COLOR)
     except cv2.error:  # e.g. a size that is absurd

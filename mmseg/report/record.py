@@ -62,7 +62,10 @@ class RunRecord:
 
     @property
     def steps(self) -> int:
-        """The last step of the log."""
+        """The last step of the log, which is behind a run by less than ``log_config.interval``; of a
+        finished run all of them."""
+        if self.finished and self.max_steps:
+            return self.max_steps
         return max((step for curve in self.curves.values() for step in curve), default=0)
 
     @property

@@ -115,7 +115,7 @@ def test_images_of_one_size_go_through_the_network_together(model, path, monkeyp
     (np.zeros((0, 8, 3), np.uint8), r'has no pixels, it is \(0, 8, 3\)'),
     (torch.zeros(3, 8, 8), 'not a Tensor'),
     (Image.new('F', (8, 8)), "mode 'F'"),
-    ('none.png', 'does not exist')])
+    ('none.png', 'does not exist'), ('/', 'is a folder')])
 def test_what_is_no_image_is_a_users_mistake(model, image, told):
     with pytest.raises(UserError, match=told):
         model.predict([image])
@@ -148,6 +148,8 @@ def test_the_newest_and_the_best_checkpoint_of_a_folder(tmp_path, run_dir):
         load(run_dir.parent)
     with pytest.raises(CheckpointError, match='does not exist'):
         load(tmp_path / 'none.pth')
+    with pytest.raises(CheckpointError, match='is a folder: give a file in it, of a training latest.pth'):
+        load_file(str(run_dir))
 
 
 def test_the_teacher(run_dir, model):

@@ -262,6 +262,13 @@ def test_closing_lines(tmp_path):
     assert lines[1] == 'time:   4:30:00 for 3 runs' and lines[2].endswith('python -m tools.report --exp 5')
 
 
+def test_a_finished_run_has_made_its_steps_though_the_log_ends_before(tmp_path):
+    """Logged every 50 steps, a run of 2 or of 99 has no line of its last."""
+    done, going = (leave_run(tmp_path, name, scores={20: 0.3}, done=name == 'a') for name in 'ab')
+    assert closing_lines([done])[1].endswith(f'for {STEPS} of {STEPS} steps')
+    assert closing_lines([going])[1].endswith(f'for 20 of {STEPS} steps')
+
+
 def call(capsys, *argv) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as end:
         report.main([str(word) for word in argv])
