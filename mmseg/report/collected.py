@@ -2,13 +2,17 @@
 of docs/results.md."""
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from mmseg.models.uda.parts.mixed_batch import ENTROPY_PERCENTS
 
 from .record import RunRecord
 
 BASELINE, LOWER, UPPER = 'DAFormer', 'source only', 'target only'
 NAMES = {'ProDADistillation': 'ProDA'}  # of the methods whose last stage has a type of its own
+LOG_LINES = 25
 SHARES = ('right', 'confident', 'right_if_confident')  # of PseudoLabelHook
 
 
@@ -61,7 +65,7 @@ def collect(runs: Iterable[RunRecord], experiment: int, title: str, command: str
                          for key in run.curves if key.startswith('IoU.')},
                     certainty=run.calibration.get('scores'),
                     entropies=_shares_of(run.calibration.get('entropy_histogram')),
-                    pseudo_labels=_pseudo_labels_of(run))
+                    mixed_entropies=_mixed_entropies_of(run), pseudo_labels=_pseudo_labels_of(run))
                for run in runs]
     return dict(experiment=experiment, title=title, command=command,
                 runs=sorted(entries, key=lambda run: (run['label'], run['seed'])))
@@ -87,6 +91,17 @@ def _shares_of(histogram: Mapping[str, Sequence[float]] | None) -> dict[str, Any
     return dict(largest=round(histogram['edges'][-1], 4),
                 **{name: [round(count / total, 6) for count in histogram[name]]
                    for name in ('right', 'wrong')})
+
+
+def _mixed_entropies_of(run: RunRecord) -> dict[str, Any] | None:
+    """Quantiles of H over the mixed images (nats) at no more than ``LOG_LINES`` of the log's lines."""
+    curves = {percent: run.curves.get(f'mix.H.q{percent:02d}', {}) for percent in ENTROPY_PERCENTS}
+    steps = sorted(curves[ENTROPY_PERCENTS[0]])
+    if not steps:
+        return None
+    steps = sorted(steps[::-1][::math.ceil(len(steps) / LOG_LINES)])  # from the end, so that this is kept
+    return dict(steps=steps, **{f'q{percent:02d}': [_rounded(curve[step]) for step in steps]
+                                for percent, curve in curves.items()})
 
 
 def _pseudo_labels_of(run: RunRecord) -> dict[str, Any] | None:

@@ -83,8 +83,7 @@ def entropies_figure(results: Mapping[str, Any]) -> Figure:
             shares = 100 * np.mean([run['entropies'][name] for run in runs], axis=0)
             axes.stairs(shares, np.linspace(0, largest, len(shares) + 1),
                         label=label if name == 'right' else None)
-    for target in sorted({run['balance']['target'] for runs in rows.values() for run in runs.values()
-                          if run.get('balance')}):
+    for target in _targets(rows):
         for axes in panels.values():
             axes.axvline(target, color='grey', linestyle='--', linewidth=1)
             axes.annotate(f'h = {target:g}', (target, 0.98), xycoords=('data', 'axes fraction'), va='top',
@@ -96,8 +95,35 @@ def entropies_figure(results: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def mixed_entropies_figure(results: Mapping[str, Any]) -> Figure:
+    """The median of H over the mixed images and the middle half of the pixels, over the steps of a training;
+    mean over the seeds."""
+    figure = Figure(figsize=SIZE, layout='constrained')
+    axes = figure.subplots()
+    for label, runs in rows_of(results).items():
+        found = [run['mixed_entropies'] for run in runs.values() if run.get('mixed_entropies')]
+        if found:
+            steps = found[0]['steps']
+            low, median, high = (np.mean([one[key] for one in found], axis=0)
+                                 for key in ('q25', 'q50', 'q75'))
+            line, = axes.plot(steps, median, label=label)
+            axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.15)
+    for target in _targets(rows_of(results)):
+        axes.axhline(target, color='grey', linestyle='--', linewidth=1, label=f'h = {target:g}')
+    axes.set(xlabel='step', ylabel='H on mixed images (nats)')
+    figure.legend(loc='outside lower center', ncols=2, fontsize='small')
+    return figure
+
+
+def _targets(rows: Rows) -> list[float]:
+    """Each target h that is a number."""
+    return sorted({run['balance']['target'] for runs in rows.values() for run in runs.values()
+                   if run.get('balance')})
+
+
 FIGURES: dict[str, Callable[[Mapping[str, Any]], Figure]] = dict(
-    grid=grid_figure, scores=scores_figure, pseudo_labels=pseudo_labels_figure, entropies=entropies_figure)
+    grid=grid_figure, scores=scores_figure, pseudo_labels=pseudo_labels_figure, entropies=entropies_figure,
+    mixed_entropies=mixed_entropies_figure)
 
 
 def figures_of(page: str) -> dict[str, tuple[str, str]]:

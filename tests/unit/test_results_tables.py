@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mmseg.models.uda.parts.mixed_batch import ENTROPY_PERCENTS
 from mmseg.report.collected import collect, label_of, with_earlier
 from mmseg.report.figures import FIGURES, draw
 from mmseg.report.record import RunRecord
@@ -154,6 +155,15 @@ def test_entropies_are_kept_as_shares_of_all_pixels_as_long_as_the_run_is_the_sa
     assert with_earlier(other, first)['runs'][0]['entropies'] is None
 
 
+def test_entropies_of_the_mixed_images_are_kept_at_a_few_steps_and_the_last():
+    one = run(dacs(), 0, 0.4)
+    for percent in ENTROPY_PERCENTS:
+        one.curves[f'mix.H.q{percent:02d}'] = {step: step + percent / 1000 for step in range(10, 610, 10)}
+    kept = collect([one], 5, 'toy', 'command')['runs'][0]['mixed_entropies']
+    assert kept['steps'] == [*range(30, 610, 30)]
+    assert kept['q25'] == pytest.approx([step + 0.025 for step in kept['steps']])
+
+
 @pytest.mark.parametrize('kind', FIGURES)
 def test_a_figure_shows_what_was_measured(kind):
     """The same bytes each time; other data, other curves."""
@@ -162,6 +172,8 @@ def test_a_figure_shows_what_was_measured(kind):
         runs[0].curves['mIoU'] = {10: 0.2, 20: right}
         runs[0].calibration = dict(scores={}, entropy_histogram=dict(HISTOGRAM, right=[6, 1000 * right]))
         runs[2].curves['mIoU'] = {20: right}
+        runs[3].curves.update({f'mix.H.q{percent:02d}': {5: right, 10: right / 2}
+                               for percent in ENTROPY_PERCENTS})
         return draw(kind, collect(runs, 5, 'toy', 'command'))
 
     def drawn(figure: bytes) -> bytes:
