@@ -235,8 +235,12 @@ def _wrap_self_training(side: Side, wrap: Callable[..., None]) -> None:
     model, ours = side.model, side.name == 'ours'
     passes = ['both'] if ours and model.joint_encoder else ['source', 'mixed']
     passes += ['masked'] * (model.mic is not None)
-    wrap(model.model, 'forward', *(f'{name} forward' for name in passes))
-    wrap(model.ema_model, 'encode_decode', 'teacher')
+    if model.graphs.options is None:
+        wrap(model.model, 'forward', *(f'{name} forward' for name in passes))
+        wrap(model.ema_model, 'encode_decode', 'teacher')
+    else:  # a clock inside a graph would break it; these are with the losses, and with the pseudo-label
+        wrap(model, 'student_pass', *(f'{name} forward' for name in passes))
+        wrap(model, '_pseudo_label', 'teacher')
     if model.imnet_model is not None:
         wrap(model.imnet_model, 'extract_feat', 'ImageNet encoder')
     if ours:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from .graphs import Graphs
 from .optimizer_step import as_optimizer_step
 
 
@@ -110,6 +111,7 @@ class Method(nn.Module):
         super().__init__()
         self._wrappers: dict[str, nn.Module] = {}
         self._trained_now: tuple[str, ...] = ()
+        self.graphs = Graphs()  # compiles functions of its passes, if the config says so
         self.replays_graphs = False  # whether its networks are compiled to CUDA graphs
 
     # ------------------------------------------------------------------ what a method declares

@@ -124,6 +124,8 @@ class OptimizerStep:
             terms = one.compute()
             self.backward(terms.total())
         logged = terms.logged()
+        if method.replays_graphs:  # into the memory that these values may lie in
+            logged = {name: value.clone() for name, value in logged.items()}
         if one.log_gradients:
             logged[one.log_gradients] = self._mean_gradient(method, one.trains)
         return logged, terms.visuals

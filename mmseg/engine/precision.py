@@ -85,6 +85,7 @@ def prepare_networks(model: nn.Module, cfg: Mapping[str, Any]) -> None:
             network.amp_dtype = None if amp is None else DTYPES[amp['dtype']]
             network.cast_weights = None if amp is None else CastWeights(network, network.amp_dtype)
     if isinstance(model, Method):
+        model.graphs.options = compilation
         model.replays_graphs = compilation is not None and replays_graphs(compilation)
     if compilation is not None:
         torch._dynamo.config.cache_size_limit = MOST_VARIANTS  # recompile_limit, in later versions also

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 from test_precision import CPU, FP16, batch, built, stepped, tiny
-from timm.layers import DropPath
 from torch import nn
 from torch._dynamo.utils import counters
 from uda_models import network
@@ -22,8 +21,6 @@ from mmseg.engine.hooks import DataLimitHook
 from mmseg.engine.optimizer import build_optimizer
 from mmseg.engine.precision import grad_scaler, prepare_networks
 from mmseg.models.builder import build_segmentor
-from mmseg.models.losses.supervision import regularise, supervise
-from mmseg.models.uda.parts.pseudo_label import pseudo_label
 from mmseg.models.utils.aspp import ASPPWrapper
 from mmseg.utils import ConfigError, UserError, set_random_seed
 from mmseg.utils.config_check import check_config
@@ -123,29 +120,6 @@ def test_replayed_graphs_and_accumulation(monkeypatch):
 
 def sgd_of(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), lr=0.1)
-
-
-@pytest.mark.parametrize('name', ['student', 'teacher'])
-def test_network_and_losses_are_one_graph(fresh_compiler, name):
-    """``fullgraph`` refuses a break."""
-    model, data = built(), batch(0, size=32, cell=8)
-    weight = torch.rand(2, 32, 32, generator=torch.Generator().manual_seed(0))
-    for module in model.modules():
-        if isinstance(module, (DropPath, nn.modules.dropout._DropoutNd)):
-            module.eval()  # what they draw is another when compiled
-
-    def student() -> torch.Tensor:
-        [output] = model.model.outputs(data['img'])
-        terms = supervise(output, data['gt_semantic_seg'], weight) + regularise(model.mix_losses, output)
-        return terms.total()
-
-    def teacher() -> torch.Tensor:
-        return pseudo_label(model.ema_model.encode_decode(data['target_img']), 0.1)[0]
-
-    function = dict(student=student, teacher=teacher)[name]
-    found = torch.compile(function, backend='eager', fullgraph=True)()
-    assert counters['stats']['unique_graphs'] == 1
-    torch.testing.assert_close(found, function(), rtol=1e-5, atol=0)
 
 
 def test_an_evaluation_compiles_nothing(fresh_compiler):

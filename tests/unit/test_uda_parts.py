@@ -169,7 +169,7 @@ def test_what_fires(photo, monkeypatch, jitter, blur, jitters, blurs):
     called = []
     for name in ('color_jitter', 'gaussian_blur'):
         monkeypatch.setattr(f'mmseg.models.uda.parts.strong_augment.{name}',
-                            lambda img, value, name=name: called.append((name, value)) or img)
+                            lambda img, value, *_, name=name: called.append((name, value)) or img)
     np.random.seed(1)
     out = StrongAugmentation(jitter, blur, 0.2, 0.3)(photo, [META] * 2)
     torch.testing.assert_close(out, photo)
@@ -182,7 +182,7 @@ def test_what_fires(photo, monkeypatch, jitter, blur, jitters, blurs):
 def test_jitter_sees_pixels_between_zero_and_one(photo, monkeypatch):
     seen = []
     monkeypatch.setattr('mmseg.models.uda.parts.strong_augment.color_jitter',
-                        lambda img, s: seen.append(img) or img)
+                        lambda img, *_: seen.append(img) or img)
     StrongAugmentation(1.0, 0.0, 0.2, 0.2)(photo, [META] * 2)
     assert len(seen) == 2
     for image in seen:

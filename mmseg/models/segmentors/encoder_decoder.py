@@ -19,6 +19,7 @@ from mmseg.utils.registry import check_keys
 
 from .. import builder
 from ..builder import SEGMENTORS
+from ..losses.labelled_pass import Labelled, labelled_pass
 from ..losses.supervision import supervise
 from ..output import HeadOutput, SegOutput, View
 from ..requirements import require
@@ -37,6 +38,8 @@ class EncoderDecoder(Method):
             height first, and ``batched_slide``, which takes all windows at once).
         pretrained: checkpoint of the backbone, loaded by ``init_weights``.
     """
+
+    one_graph = True  # with its losses, see ``Graphs``
 
     def __init__(self, backbone: dict, decode_head: dict, neck: dict | None = None,
                  auxiliary_head: dict | Sequence[dict] | None = None, train_cfg: dict | None = None,
@@ -148,8 +151,9 @@ class EncoderDecoder(Method):
         return [Pass(lambda: self._supervised(batch), trains=('model',))]
 
     def _supervised(self, batch: Mapping[str, Any]) -> Terms:
-        [output] = self.network('model')(batch['img'])
-        terms = supervise(output, batch['gt_semantic_seg'], batch.get('seg_weight'))
+        network = self.network('model')
+        labelled = Labelled(batch['img'], batch['gt_semantic_seg'], batch.get('seg_weight'))
+        [(terms, _)] = self.graphs.of(labelled_pass, network)(network, labelled)
         terms.metrics['loss'] = terms.total().detach()
         return terms
 

@@ -48,6 +48,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
     """
 
     decode_head: HRDAHead
+    one_graph = False  # numpy draws other crops in each step; windows go through the encoder in many parts
     may_start_without = ('decode_head.scale_attention.',)
 
     def __init__(self, *args: Any, scales: Sequence[float] = (1, 0.5),

@@ -13,9 +13,9 @@ from mmseg.core.method import Pass, Terms
 from mmseg.utils import UserError
 
 from ..builder import UDA, build_loss
-from ..losses.entropy_balance_loss import observe_source
 from ..losses.feature_distance_loss import FeatureDistanceLoss
-from ..losses.supervision import regularise, supervise
+from ..losses.labelled_pass import Labelled
+from ..losses.supervision import regularise
 from ..output import SegOutput
 from .parts.ema_teacher import update_teacher
 from .parts.masking import build_masked
@@ -95,7 +95,7 @@ class DACS(TeacherStudent):
                 int64, and maybe ``valid_pseudo_mask``, 0 where pseudo-labels have no weight (B 1 H W);
                 ``img_metas`` of x_S: with 'label_classes', the ids in y_S, no pass waits for the device.
         """
-        augment = StrongAugmentation.draw(**self.augmentation)                                       # 2
+        augment = StrongAugmentation.draw(**self.augmentation, graphs=self.graphs)                   # 2
         pseudo = cache(lambda: self._pseudo_label(batch))
         computed = [lambda: self._source(batch)]
         if self.joint_encoder:
@@ -108,42 +108,42 @@ class DACS(TeacherStudent):
                 for i, compute in enumerate(computed)]
 
     def _source(self, batch: Mapping[str, Any]) -> Terms:
-        [output] = self.network('student')(batch['img'])
-        return self._source_terms(output, batch)
+        [found] = self.student_pass(self._labelled(batch))
+        return self._source_terms(*found, batch)
 
     def _mixed(self, batch: Mapping[str, Any], augment: StrongAugmentation, pseudo: PseudoLabel) -> Terms:
         mixed = self._mix(batch, augment, pseudo)
-        [output] = self.network('student')(mixed.img)
-        return self._mixed_terms(output, batch, mixed, pseudo)
+        [found] = self.student_pass(mixed.labelled(self.mix_losses))                                 # 8, 9
+        return self._mixed_terms(*found, batch, mixed, pseudo)
 
     def _both(self, batch: Mapping[str, Any], augment: StrongAugmentation, pseudo: PseudoLabel) -> Terms:
         mixed = self._mix(batch, augment, pseudo)
-        of_source, of_mixed = self.network('student')(batch['img'], mixed.img)
-        return self._source_terms(of_source, batch) + self._mixed_terms(of_mixed, batch, mixed, pseudo)
+        source, found = self.student_pass(self._labelled(batch), mixed.labelled(self.mix_losses))
+        return self._source_terms(*source, batch) + self._mixed_terms(*found, batch, mixed, pseudo)
 
     def _masked(self, batch: Mapping[str, Any], pseudo: Callable[[], PseudoLabel]) -> Terms:
-        masked = self.mic.batch(batch, pseudo)                                                       # M
-        [output] = self.network('student')(masked.img)
-        return self.mic.weighted(supervise(output, masked.label, masked.weight))
+        [(terms, _)] = self.student_pass(self.mic.batch(batch, pseudo))                              # M
+        return self.mic.weighted(terms)
 
-    def _source_terms(self, output: SegOutput, batch: Mapping[str, Any]) -> Terms:
-        label = batch['gt_semantic_seg']
-        observe_source(self.mix_losses, output.logits, label)
-        distance = regularise(self.source_losses, output, label=label, imagenet=self.imagenet_feature)  # 4
-        return supervise(output, label) + distance.prefixed('src')                                   # 3
+    def _labelled(self, batch: Mapping[str, Any]) -> Labelled:
+        return Labelled(batch['img'], batch['gt_semantic_seg'], observers=self.mix_losses)           # 3
+
+    def _source_terms(self, terms: Terms, output: SegOutput, batch: Mapping[str, Any]) -> Terms:
+        distance = regularise(self.source_losses, output, label=batch['gt_semantic_seg'],            # 4
+                              imagenet=self.imagenet_feature)
+        return terms + distance.prefixed('src')
 
     def _pseudo_label(self, batch: Mapping[str, Any]) -> PseudoLabel:
-        return PseudoLabel.of(self.ema_model, batch['target_img'], self.pseudo_threshold,            # 5
-                              self.ignore_rows, batch.get('valid_pseudo_mask'))
+        return PseudoLabel.by(self.ema_model, batch, self.pseudo_threshold, self.ignore_rows,        # 5
+                              self.graphs)
 
     def _mix(self, batch: Mapping[str, Any], augment: StrongAugmentation, pseudo: PseudoLabel) -> MixedBatch:
         never = None if self.mix_ignore_label else self.model.decode_head.ignore_index
         mask = draw_masks(batch['gt_semantic_seg'], batch['img_metas'], self.mix_per_image, never)   # 6
         return mix_batch(batch, pseudo, mask, augment)                                               # 7
 
-    def _mixed_terms(self, output: SegOutput, batch: Mapping[str, Any], mixed: MixedBatch,
+    def _mixed_terms(self, terms: Terms, output: SegOutput, batch: Mapping[str, Any], mixed: MixedBatch,
                      pseudo: PseudoLabel) -> Terms:
-        terms = supervise(output, mixed.label, mixed.weight) + regularise(self.mix_losses, output)   # 8, 9
         if self.local_iter % self.debug_img_interval == 0:
             terms.visuals = visuals_of(self.local_iter, batch, mixed, pseudo, output.logits)
         quantiles = entropy_quantiles(output) if self.logged_now else {}

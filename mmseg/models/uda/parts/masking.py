@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg.core.graphs import AS_WRITTEN
 from mmseg.core.method import Terms
 from mmseg.utils import ConfigError, build_from_cfg
 from mmseg.utils.errors import did_you_mean
 from mmseg.utils.ranges import check_range
 
 from ...builder import UDA, build_segmentor
+from ...losses.labelled_pass import Labelled
 from .ema_teacher import teacher_mode, update_teacher
 from .mixed_batch import PseudoLabel
 from .strong_augment import StrongAugmentation
@@ -44,20 +46,6 @@ def block_mask(shape: Sequence[int], ratio: float, block_size: int) -> Tensor:
 def mask_images(images: Tensor, ratio: float, block_size: int) -> Tensor:
     """Normalised images (B C H W) with 0, the mean colour, in the hidden squares of ``block_mask``."""
     return images * block_mask(images.shape, ratio, block_size).to(images, non_blocking=True)
-
-
-@dataclass(frozen=True)
-class MaskedBatch:
-    """
-    Args:
-        img: masked and normalised (B 3 H W).
-        label: what all its pixels are compared with, seen or not (B 1 H W), int64.
-        weight: factor of each pixel (B H W); None is 1.
-    """
-
-    img: Tensor
-    label: Tensor
-    weight: Tensor | None
 
 
 class OwnTeacher(nn.Module):
@@ -110,7 +98,7 @@ class MaskedConsistency(nn.Module):
         self.mask = dict(ratio=mask_ratio, block_size=block_size)
         self.images, self.augments = mode.removesuffix('aug'), mode.endswith('aug')
         self.augmentation, self.blur = dict(host['augmentation'], blur=True), blur
-        self.ignore_rows = host['ignore_rows']
+        self.ignore_rows, self.graphs = host['ignore_rows'], AS_WRITTEN
         self.alpha, self.threshold = (
             host[name] if value == 'same' else value
             for name, value in (('alpha', alpha), ('pseudo_threshold', pseudo_threshold)))
@@ -129,29 +117,29 @@ class MaskedConsistency(nn.Module):
         if self.teacher is not None:
             update_teacher(self.teacher.ema_model, student, step, self.alpha)
 
-    def batch(self, batch: Mapping[str, Any], pseudo: Callable[[], PseudoLabel]) -> MaskedBatch:
-        """
+    def batch(self, batch: Mapping[str, Any], pseudo: Callable[[], PseudoLabel]) -> Labelled:
+        """Masked images, and what all their pixels are compared with, seen or not.
+
         Args:
             batch: as of ``DACS.passes``.
             pseudo: gives the host's ŷ and its weight.
         """
-        source = MaskedBatch(batch['img'], batch['gt_semantic_seg'], None)
+        source = Labelled(batch['img'], batch['gt_semantic_seg'])
         if self.images == 'separatesrc':
             chosen = source
         else:
             found = pseudo() if self.teacher is None else self._own(batch)
-            chosen = MaskedBatch(batch['target_img'], found.label.unsqueeze(1).clone(), found.weight)
+            chosen = Labelled(batch['target_img'], found.label.unsqueeze(1).clone(), found.weight)
             if self.images == 'separate':
                 chosen = _halves(source, chosen)
         img = self._augmented(chosen.img, batch['img_metas']) if self.augments else chosen.img
-        return MaskedBatch(mask_images(img, **self.mask), chosen.label, chosen.weight)
+        return Labelled(mask_images(img, **self.mask), chosen.label, chosen.weight)
 
     def _own(self, batch: Mapping[str, Any]) -> PseudoLabel:
-        return PseudoLabel.of(self.teacher.ema_model, batch['target_img'], self.threshold, self.ignore_rows,
-                              batch.get('valid_pseudo_mask'))
+        return PseudoLabel.by(self.teacher.ema_model, batch, self.threshold, self.ignore_rows, self.graphs)
 
     def _augmented(self, img: Tensor, img_metas: Sequence[dict]) -> Tensor:
-        drawn = StrongAugmentation.draw(**self.augmentation)
+        drawn = StrongAugmentation.draw(**self.augmentation, graphs=self.graphs)
         return (drawn if self.blur else replace(drawn, blur=0.0))(img, img_metas, together=True)
 
     def weighted(self, terms: Terms) -> Terms:
@@ -161,11 +149,11 @@ class MaskedConsistency(nn.Module):
         return Terms(losses, terms.metrics).prefixed('masked')
 
 
-def _halves(source: MaskedBatch, target: MaskedBatch) -> MaskedBatch:
+def _halves(source: Labelled, target: Labelled) -> Labelled:
     """The first half of the images of each (of an odd number, the larger half); sources have weight 1."""
     half = (len(target.img) + 1) // 2
     weight = target.weight[:half]
-    return MaskedBatch(*(torch.cat([one[:half], other[:half]]) for one, other in (
+    return Labelled(*(torch.cat([one[:half], other[:half]]) for one, other in (
         (source.img, target.img), (source.label, target.label), (torch.ones_like(weight), weight))))
 
 
@@ -178,6 +166,7 @@ def build_masked(settings: dict, model: dict, host: Any) -> MaskedConsistency:
     """
     shared = {name: getattr(host, name) for name in HOST}
     built = build_from_cfg(dict(settings, type=MaskedConsistency, model=model, host=shared), UDA)
+    built.graphs = host.graphs  # the host's own, where settings are copies
     if host.ema_model is None and built.images != 'separatesrc':
         raise ConfigError("uda.source_only needs uda.masked.mode 'separatesrc' or 'separatesrcaug'")
     return built

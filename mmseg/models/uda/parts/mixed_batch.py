@@ -1,16 +1,18 @@
 """The mixed batch of a step (method.md, steps 6 and 7)."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mmseg.core.graphs import Graphs
 from mmseg.utils import ConfigError
 
 from ...losses.entropy_balance_loss import pixel_entropy
+from ...losses.labelled_pass import Labelled
 from ...output import SegOutput
 from .class_mix import draw_class_masks, mix
 from .pseudo_label import pixel_weight, pseudo_label
@@ -31,6 +33,13 @@ class PseudoLabel:
     label: Tensor
     weight: Tensor
     quality: Tensor
+
+    @classmethod
+    def by(cls, teacher: nn.Module, batch: Mapping[str, Any], threshold: float | None,
+           ignore_rows: tuple[int, int], graphs: Graphs) -> PseudoLabel:
+        """``of`` the target images of a batch, compiled if ``graphs`` say so."""
+        return graphs.of(cls.of, teacher)(teacher, batch['target_img'], threshold, ignore_rows,
+                                          batch.get('valid_pseudo_mask'))
 
     @classmethod
     def of(cls, teacher: nn.Module, img: Tensor, threshold: float | None,
@@ -65,6 +74,10 @@ class MixedBatch:
     label: Tensor
     weight: Tensor
     mask: Tensor
+
+    def labelled(self, regularisers: Iterable[nn.Module]) -> Labelled:
+        """What the student is trained with."""
+        return Labelled(self.img, self.label, self.weight, regularisers)
 
 
 def draw_masks(label: Tensor, img_metas: Sequence[dict], per_image: bool, never: int | None) -> Tensor:

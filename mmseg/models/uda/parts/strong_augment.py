@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmseg.core.graphs import AS_WRITTEN, Graphs
 from mmseg.utils import ConfigError, DataError
 from mmseg.utils.ranges import check_range
 from mmseg.utils.registry import check_keys
@@ -54,19 +55,21 @@ class StrongAugmentation:
         blur: u_blur ~ U(0, 1), 0 if blur is off; blur fires above 0.5.
         jitter_threshold: ``color_jitter_probability`` of the configs: 0.2 fires on 80 % of the steps.
         strength: s, of brightness, contrast, saturation and hue alike; or a dict with one of each.
+        graphs: may compile what applies the jitter.
     """
 
     jitter: float
     blur: float
     jitter_threshold: float
     strength: float | dict
+    graphs: Graphs = AS_WRITTEN
 
     @classmethod
-    def draw(cls, blur: bool, jitter_threshold: float,
-             strength: float | dict) -> StrongAugmentation:
+    def draw(cls, blur: bool, jitter_threshold: float, strength: float | dict,
+             graphs: Graphs = AS_WRITTEN) -> StrongAugmentation:
         """Draw from Python's ``random``, u_jitter first."""
         jitter = random.random()
-        return cls(jitter, random.random() if blur else 0.0, jitter_threshold, strength)
+        return cls(jitter, random.random() if blur else 0.0, jitter_threshold, strength, graphs)
 
     def __call__(self, images: Tensor, img_metas: Sequence[dict], together: bool = False) -> Tensor:
         """Normalised images (B C H W) → augmented ones; normalised as ``img_metas`` says.
@@ -83,7 +86,7 @@ class StrongAugmentation:
     def _augment(self, image: Tensor, meta: dict, jitters: bool, blurs: bool) -> Tensor:
         if jitters:
             mean, std = (value.to(image.dtype) for value in normalisation(meta, image.device))
-            image = (jitter_bands(image * std + mean, self.strength) - mean) / std
+            image = (jitter_bands(image * std + mean, self.strength, self.graphs) - mean) / std
         return gaussian_blur(image, np.random.uniform(0.15, 1.15)) if blurs else image
 
 
@@ -95,30 +98,29 @@ def normalisation(img_meta: dict, device: torch.device) -> tuple[Tensor, Tensor]
     return mean, std
 
 
-def jitter_bands(image: Tensor, strength: float | dict) -> Tensor:
+def jitter_bands(image: Tensor, strength: float | dict, graphs: Graphs = AS_WRITTEN) -> Tensor:
     """``color_jitter`` of an image (1 C H W) in [0, 1]: of its first three bands, which are colours; of a
-    grey
-    image as of one with three equal bands. Further bands (near infrared, depth) stay as they are.
+    grey image as of one with three equal bands. Further bands (near infrared, depth) stay as they are.
 
     Raises:
         DataError: the image has two bands.
     """
     bands = image.shape[1]
     if bands == 1:
-        return color_jitter(image.expand(-1, 3, -1, -1), strength)[:, :1]
+        return color_jitter(image.expand(-1, 3, -1, -1), strength, graphs)[:, :1]
     if bands == 2:
         raise DataError('colour jitter needs images of 1, 3 or more bands, and these have 2: set '
                         'uda.color_jitter_probability=1, which leaves it out')
-    jittered = color_jitter(image[:, :3], strength)
+    jittered = color_jitter(image[:, :3], strength, graphs)
     return jittered if bands == 3 else torch.cat([jittered, image[:, 3:]], dim=1)
 
 
-def color_jitter(image: Tensor, strength: float | dict) -> Tensor:
+def color_jitter(image: Tensor, strength: float | dict, graphs: Graphs = AS_WRITTEN) -> Tensor:
     """kornia's ColorJitter with brightness = contrast = saturation = hue = ``strength``, or with the
     strengths of a dict, of an image (1 3 H W) in [0, 1]. Its parts one by one: as a whole it looks at values
     that, on a GPU, it would wait for."""
     factors, order = draw_jitter(image, strength)
-    return apply_jitter(image, factors, order)
+    return apply_jitter(image, factors, order, graphs)
 
 
 def draw_jitter(image: Tensor, strength: float | dict) -> tuple[Tensor, tuple[int, ...]]:
@@ -131,11 +133,13 @@ def draw_jitter(image: Tensor, strength: float | dict) -> tuple[Tensor, tuple[in
     return factors.to(image.device, image.dtype, non_blocking=True), tuple(drawn['order'].tolist())
 
 
-def apply_jitter(image: Tensor, factors: Tensor, order: Sequence[int]) -> Tensor:
-    """``color_jitter`` with what was drawn for it; draws nothing, so that it can be compiled."""
+def apply_jitter(image: Tensor, factors: Tensor, order: Sequence[int],
+                 graphs: Graphs = AS_WRITTEN) -> Tensor:
+    """``color_jitter`` with what was drawn for it; draws nothing, so that it can be compiled: each of the
+    four for itself, as the whole would be another graph in each of their 24 orders."""
     image = image.clamp(0, 1)
     for k in order:
-        image = list(JITTERS.values())[k](image, factors[k])
+        image = graphs.of_varying_order(list(JITTERS.values())[k])(image, factors[k])
     return image.clamp(0, 1)
 
 

@@ -5,10 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmseg.core.method import Terms
 from mmseg.utils import UserError
 from mmseg.utils.ranges import check_ranges
 
 from ...builder import build_segmentor
+from ...losses.labelled_pass import Labelled, labelled_pass
+from ...output import SegOutput
 from ..uda_decorator import UDADecorator
 from .ema_teacher import teacher_mode, update_teacher
 from .masking import MaskedConsistency
@@ -83,6 +86,11 @@ class TeacherStudent(UDADecorator):
         if self.imnet_model is not None:
             self.imnet_model.eval()
         return self
+
+    def student_pass(self, *batches: Labelled) -> list[tuple[Terms, SegOutput]]:
+        """``labelled_pass`` of the student, compiled if the config says so."""
+        student = self.network('student')
+        return self.graphs.of(labelled_pass, student)(student, *batches)
 
     @torch.inference_mode()
     def imagenet_feature(self, img: Tensor) -> Tensor:
