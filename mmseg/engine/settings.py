@@ -17,6 +17,7 @@ from mmseg.utils.registry import accepted_keys, check_keys, find_type
 
 from .hooks import CheckpointHook, StoppedPolyLrUpdaterHook
 from .hooks.eval_hook import EvalHook
+from .hooks.schedules_hook import SchedulesHook
 from .precision import amp_settings, compile_settings
 
 DATA_KEYS = ('train', 'val', 'test', 'test_split', 'samples_per_gpu', 'workers_per_gpu', 'bad_image',
@@ -49,9 +50,7 @@ def check_settings(cfg: Mapping) -> None:
         raise ConfigError(f"data.bad_image is {cfg['data']['bad_image']!r}, expected 'stop' or 'skip'")
     runner = cfg.get('runner', dict(max_iters=1))
     check_runner(runner)
-    schedule = build_lr_hook(cfg['lr_config'])
-    if isinstance(schedule, StoppedPolyLrUpdaterHook):
-        schedule.check_length(runner['max_iters'])
+    _check_schedule(build_lr_hook(cfg['lr_config']), cfg.get('optimizer') or {}, runner['max_iters'])
     build_logger_hooks(cfg.get('log_config') or {})
     if cfg.get('checkpoint_config') is not None:
         build_from_cfg({**cfg['checkpoint_config'], 'type': CheckpointHook}, HOOKS)
@@ -88,9 +87,30 @@ def _check_step(step: Mapping) -> None:
             check_range(clipping[key], f'optimizer_config.grad_clip.{key}', above=0)
 
 
+def _check_schedule(schedule: Hook, optimizer: Mapping, steps: int) -> None:
+    if isinstance(schedule, SchedulesHook):
+        names = [] if 'type' in optimizer else list(optimizer)
+        for name, own in schedule.own.items():
+            if name not in names:
+                has = f'the optimisers {", ".join(names)}' if names else 'one optimiser'
+                raise ConfigError(f"lr_config.by_optimizer has '{name}', and the config has {has}")
+            _check_schedule(own, optimizer, steps)
+        schedule = schedule.rest
+    if isinstance(schedule, StoppedPolyLrUpdaterHook):
+        schedule.check_length(steps)
+
+
 def build_lr_hook(cfg: Mapping) -> Hook:
-    """mmcv's hook of a policy, e.g. 'poly': PolyLrUpdaterHook."""
+    """mmcv's hook of a policy, e.g. 'poly': PolyLrUpdaterHook; ``by_optimizer`` has further configs by the
+    names of the optimisers that have a schedule of their own.
+
+    Raises:
+        ConfigError: no or an unknown policy, or a key that it does not take.
+    """
     settings = {'by_epoch': False, **cfg}
+    own = settings.pop('by_optimizer', None)
+    if own:
+        return SchedulesHook(build_lr_hook(settings), {name: build_lr_hook(one) for name, one in own.items()})
     if settings['by_epoch']:
         raise ConfigError('lr_config.by_epoch=True is not supported: a run is counted in steps')
     policy = settings.pop('policy', None)

@@ -54,7 +54,7 @@ KINDS: dict[str, Kind] = {
     'model': DICT, 'model.pretrained': _or_none(TEXT), 'data': DICT,
     'uda': _or_none(DICT), 'optimizer': DICT,
     'optimizer.paramwise_cfg': _or_none(DICT), 'optimizer.paramwise_cfg.custom_keys': _or_none(DICT),
-    'lr_config': DICT, 'runner': DICT,
+    'lr_config': DICT, 'lr_config.by_optimizer': _or_none(DICT), 'runner': DICT,
     'optimizer_config': _or_none(DICT), 'optimizer_config.grad_clip': _or_none(DICT),
     'optimizer_config.cumulative_iters': COUNT, 'amp': _or_none(DICT), 'fp16': _or_none(DICT),
     'ddp_compression': _or_none(Kind("'bfloat16'", lambda value: value == 'bfloat16')),
