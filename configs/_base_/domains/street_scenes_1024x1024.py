@@ -4,6 +4,7 @@ _base_ = ['street_scenes_square_crops.py']
 img_norm_cfg = {{_base_._norm}}
 crop_size = (1024, 1024)
 _labelled = {{_base_._crops.labelled.full}}
+_recoloured = {{_base_._crops.recoloured.full}}
 _unlabelled = {{_base_._crops.unlabelled.full}}
 _whole = {{_base_._whole_at.full}}
 _source = {{_base_._train_at.labelled.full}}

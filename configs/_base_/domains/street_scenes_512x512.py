@@ -4,6 +4,7 @@ _base_ = ['street_scenes_square_crops.py']
 img_norm_cfg = {{_base_._norm}}
 crop_size = (512, 512)
 _labelled = {{_base_._crops.labelled.half}}
+_recoloured = {{_base_._crops.recoloured.half}}
 _unlabelled = {{_base_._crops.unlabelled.half}}
 _whole = {{_base_._whole_at.half}}
 _source = {{_base_._train_at.labelled.half}}

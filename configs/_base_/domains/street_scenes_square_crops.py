@@ -7,18 +7,19 @@ _half = dict(gta=(1280, 720), synthia=(1280, 760), cityscapes=(1024, 512), acdc=
 _full = {name: (2 * width, 2 * height) for name, (width, height) in _half.items()}
 _sizes = dict(half=_half, full=_full)
 _crop_size = dict(half=(512, 512), full=(1024, 1024))
-_crop = {
+_normalised = {
     scale: [
-        dict(type='RandomFlip', prob=0.5),
         dict(type='Normalize', **_norm),
         dict(type='Pad', size=size, pad_val=0, seg_pad_val=255),
         dict(type='DefaultFormatBundle'),
     ]
     for scale, size in _crop_size.items()
 }
+_labels, _of_classes = [dict(type='LoadAnnotations')], dict(cat_max_ratio=0.75)
 _kinds = dict(
-    labelled=([dict(type='LoadAnnotations')], dict(cat_max_ratio=0.75), ['img', 'gt_semantic_seg']),
-    unlabelled=([], {}, ['img']))
+    labelled=(_labels, _of_classes, [], ['img', 'gt_semantic_seg']),
+    recoloured=(_labels, _of_classes, [dict(type='PhotoMetricDistortion')], ['img', 'gt_semantic_seg']),
+    unlabelled=([], {}, [], ['img']))
 _crops = {
     kind: {
         scale: {
@@ -27,14 +28,16 @@ _crops = {
                 *labels,
                 dict(type='Resize', img_scale=size),
                 dict(type='RandomCrop', crop_size=_crop_size[scale], **drawn),
-                *_crop[scale],
+                dict(type='RandomFlip', prob=0.5),
+                *colours,
+                *_normalised[scale],
                 dict(type='Collect', keys=keys),
             ]
             for name, size in sizes.items()
         }
         for scale, sizes in _sizes.items()
     }
-    for kind, (labels, drawn, keys) in _kinds.items()
+    for kind, (labels, drawn, colours, keys) in _kinds.items()
 }
 _whole_at = {
     scale: {
