@@ -20,7 +20,17 @@ from mmseg.utils.errors import UserError, did_you_mean
 from mmseg.utils.project import PROJECT
 from mmseg.utils.registry import check_keys
 
-from .parts import ARCHITECTURES, BACKBONES, DOMAINS, METHODS, OPTIMIZERS, SCHEDULES, Domains, Method
+from .parts import (
+    ADVERSARIAL,
+    ARCHITECTURES,
+    BACKBONES,
+    DOMAINS,
+    METHODS,
+    OPTIMIZERS,
+    SCHEDULES,
+    Domains,
+    Method,
+)
 
 CONFIG_DIR = PROJECT / 'configs'
 N_GPUS = 1
@@ -85,6 +95,9 @@ class Experiment:
                f"backbone of '{self.architecture}'")
         _check(self.optimizer, OPTIMIZERS, 'optimizer')
         _check(self.schedule, SCHEDULES, 'schedule')
+        if self.method.adversarial:
+            _check(self.optimizer, ADVERSARIAL, f"optimizer of '{self.uda}'")
+            _check(self.schedule, ADVERSARIAL, f"schedule of '{self.uda}'")
         if getattr(self.domains, self.method.data) is None:
             raise UserError(f"experiment: no data for '{self.uda}' of {self.domains.name}")
         if self.count_pseudo_labels and not (self.adapts and self.domains.counted):
@@ -129,8 +142,15 @@ class Experiment:
 
     @property
     def optimizer_file(self) -> str:
+        if self.method.adversarial:
+            return f'schedules/{ADVERSARIAL[self.optimizer]}'
         transformer, other = OPTIMIZERS[self.optimizer]
         return f'schedules/{transformer if BACKBONES[self.backbone].is_transformer else other}'
+
+    @property
+    def schedule_file(self) -> str:
+        files = ADVERSARIAL if self.method.adversarial else SCHEDULES
+        return f'schedules/{files[self.schedule]}'
 
     @property
     def data_file(self) -> str:
@@ -213,7 +233,7 @@ def _base_files(exp: Experiment) -> list[str]:
              f'models/{ARCHITECTURES[exp.architecture].files[exp.backbone]}',
              exp.data_file,
              exp.optimizer_file,
-             f'schedules/{SCHEDULES[exp.schedule]}']
+             exp.schedule_file]
     if exp.adapts:
         names.append(exp.uda_file)
     return [f'_base_/{name}' for name in names]
@@ -236,7 +256,7 @@ def _optimizer(exp: Experiment) -> dict:
         changes['lr'] = exp.lr
     if exp.head_lr_mult is not None:
         changes['paramwise_cfg'] = dict(custom_keys=dict(head=dict(lr_mult=exp.head_lr_mult)))
-    return changes
+    return dict(student=changes) if exp.method.adversarial else changes
 
 
 def _checkpoints(exp: Experiment) -> dict:
@@ -268,6 +288,7 @@ def _adaptation(exp: Experiment, train: dict) -> dict:
 
 def _names(exp: Experiment, table: int) -> dict:
     optimizer = base_settings(exp.optimizer_file)['optimizer']
+    optimizer = optimizer['student'] if exp.method.adversarial else optimizer
     lr = optimizer['lr'] if exp.lr is None else exp.lr
     head = optimizer.get('paramwise_cfg', {}).get('custom_keys', {}).get('head', dict(lr_mult=1.0))
     head_lr_mult = head['lr_mult'] if exp.head_lr_mult is None else exp.head_lr_mult

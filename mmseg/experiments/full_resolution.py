@@ -136,6 +136,8 @@ class FullResolution(Experiment):
             train['pipeline'] = _cropped(base_settings(self.data_file)['train_pipeline'], self.crop)
         if self.is_hrda:
             merge(cfg['model'], self._hrda())
+            if self.adapts and '_hrda_scale' in self.uda_settings:
+                cfg['uda']['scale'] = self.uda_settings['_hrda_scale']
         if self.slide:
             cfg['model']['test_cfg'] = dict(mode='slide', batched_slide=True, stride=[self.side // 2] * 2,
                                             crop_size=[self.side] * 2)

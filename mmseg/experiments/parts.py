@@ -41,6 +41,8 @@ class Method:
     data: str
     file: str | None = None
     balanced: str | None = None
+    adversarial: bool = False
+    """Discriminators have an optimiser beside the network's: see ``ADVERSARIAL``."""
 
 
 def _resnet_like(file: str) -> dict[str, str]:
@@ -122,6 +124,9 @@ DOMAINS = {
     ('', 'cityscapesHR'): Domains('2csHR', target_only='cityscapesHR_1024x1024.py'),
     ('gtaHR', 'cityscapesHR'): Domains(
         'gtaHR2csHR_1024x1024', 'uda_gtaHR_to_cityscapesHR_1024x1024.py'),
+    ('gtaCAug', 'cityscapes'): Domains('gtaCAug2cs', 'uda_gtaCAug_to_cityscapes_512x512.py'),
+    ('gtaCAugHR', 'cityscapesHR'): Domains(
+        'gtaCAugHR2csHR_1024x1024', 'uda_gtaCAugHR_to_cityscapesHR_1024x1024.py'),
     ('synthiaHR', 'cityscapesHR'): Domains(
         'synHR2csHR_1024x1024', 'uda_synthiaHR_to_cityscapesHR_1024x1024.py'),
     ('cityscapesHR', 'acdcHR'): Domains(
@@ -140,6 +145,8 @@ DOMAINS = {
 METHODS = {
     'source-only': Method('source_only'),
     'target-only': Method('target_only'),
+    'advseg': Method('uda', 'advseg.py', adversarial=True),
+    'minent': Method('uda', 'minent.py'),
     'dacs': Method('uda', 'dacs.py'),
     'dacs_fd': Method('uda', 'dacs_fd.py'),
     'dacs_fdthings': Method('uda', 'dacs_fdthings.py'),
@@ -152,3 +159,5 @@ METHODS = {
 # (for Mix Transformers, for other encoders)
 OPTIMIZERS = {'adamw': ('adamw_mit.py', 'adamw_cnn.py'), 'sgd': ('sgd.py', 'sgd.py')}
 SCHEDULES = {'poly10': 'poly10.py', 'poly10warm': 'poly10warm.py'}
+# optimiser or schedule → its file with one for the discriminators of an adversarial method
+ADVERSARIAL = {'sgd': 'sgd_adam.py', 'poly10warm': 'poly10warm_advseg.py'}

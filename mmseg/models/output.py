@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -58,6 +58,7 @@ class HeadOutput:
         coarse: the logits at the head's own resolution (B C h w), before they were up-sampled.
         weight: factor of its losses.
         area: the part of the label that the logits are of, in pixels; None: all of it.
+        padded: H and W of what ``coarse`` is of, where that is more than ``logits`` are.
     """
 
     logits: Tensor
@@ -65,6 +66,7 @@ class HeadOutput:
     coarse: Tensor | None = None
     weight: float = 1.0
     area: Area | None = None
+    padded: Sequence[int] | None = None
     _log_prob: Tensor | None = field(default=None, init=False, repr=False)
 
     @property
@@ -74,6 +76,15 @@ class HeadOutput:
         if self._log_prob is None:
             self._log_prob = F.log_softmax(self.logits, dim=1)
         return self._log_prob
+
+    def scaled(self, scale: float) -> HeadOutput:
+        """The same with logits (B C ⌊H·scale⌋ ⌊W·scale⌋), which are ``coarse`` resized once; itself at 1."""
+        if scale == 1:
+            return self
+        shown, padded = ([math.floor(side * scale) for side in sides]
+                         for sides in (self.logits.shape[2:], self.padded or self.logits.shape[2:]))
+        resized = self.head.upsample(self.coarse, padded)
+        return replace(self, logits=resized[..., :shown[0], :shown[1]])
 
 
 @dataclass

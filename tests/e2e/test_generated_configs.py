@@ -32,5 +32,6 @@ def test_every_generated_config_builds():
         with torch.device('meta'):
             model = build_train_model(cfg)
         uda = cfg.get('uda') or {}
-        has_teacher = uda.get('type') in ('DACS', 'ProDA') and not uda.get('source_only')
+        has_teacher = (uda.get('type') in ('DACS', 'ProDA') and not uda.get('source_only')
+                       or uda.get('type') in ('AdvSeg', 'MinEnt') and 'masked' in uda)
         assert ('ema_model.backbone' in ' '.join(model.state_dict())) == has_teacher

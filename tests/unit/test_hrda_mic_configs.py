@@ -1,5 +1,5 @@
-"""The shipped configs of HRDA and MIC: two steps of each at a sixteenth of their sizes, and a config as the
-authors of MIC write it."""
+"""The shipped configs of HRDA and MIC, and the rows of AdvSeg and MinEnt: two steps of each at a sixteenth of
+their sizes; and a config as the authors of MIC write it."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from data_trees import LABEL_IDS, cityscapes
 from torch import nn
 from uda_models import seed_all
 
+from experiments import generate_experiment_cfgs, resolve
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.datasets import build_dataset
 from mmseg.datasets.loading.loader import build_train_loader, unwrap_batch
@@ -23,6 +24,8 @@ FILES = sorted(f'{path.parent.name}/{path.name}' for folder in ('hrda', 'mic')
                for path in (CONFIGS / folder).glob('*.py'))
 PARTS = 16
 CHANNELS = 8
+# table → its rows of AdvSeg and MinEnt, of which three seeds each come first
+ADAPTED = [(table, row) for table, rows in ((41, 4), (81, 2)) for row in range(0, 3 * rows, 3)]
 
 
 @BACKBONES.register_module()
@@ -40,6 +43,18 @@ class TwoStages(nn.Module):
     def forward(self, img):
         first = self.first(img).tanh()
         return [first, self.last(first).tanh()]
+
+
+@BACKBONES.register_module()
+class OneStage(nn.Module):
+    """Features of 8 channels at stride 8."""
+
+    def __init__(self):
+        super().__init__()
+        self.only = nn.Conv2d(3, CHANNELS, 8, 8)
+
+    def forward(self, img):
+        return [self.only(img).tanh()]
 
 
 @pytest.fixture(scope='module')
@@ -62,46 +77,71 @@ def smaller(value, key=''):
     return value // 2 if key == 'crop_coord_divisible' else value
 
 
-def small(file: str, root: Path) -> dict:
-    cfg = smaller(load_config(CONFIGS / file)._cfg_dict.to_dict())
+def small(cfg: dict, root: Path) -> dict:
+    cfg = smaller(cfg)
     folders = dict(type='CityscapesDataset', data_root=str(root), img_dir='leftImg8bit/train',
                    ann_dir='gtFine/train')
     train = cfg['data']['train']
-    train['rare_class_sampling']['min_pixels'] = 1
+    if 'rare_class_sampling' in train:
+        train['rare_class_sampling']['min_pixels'] = 1
     for name in ('source', 'target'):
         parts = train[name].get('datasets') or [train[name]]
         parts = [{**part, **folders} for part in parts]
         train[name] = dict(type='ConcatDataset', datasets=parts) if 'datasets' in train[name] else parts[0]
-    model, uda = cfg['model'], cfg['uda']
-    model.update(pretrained=None, backbone=dict(type='TwoStages'))
+    shrink_network(cfg['model'])
+    if 'masked' in cfg['uda']:
+        cfg['uda']['masked']['block_size'] //= PARTS
+    return cfg
+
+
+def shrink_network(model: dict) -> None:
     head = model['decode_head']
+    if 'DLV2Head' in (head['type'], head.get('single_scale_head')):
+        model.update(pretrained=None, backbone=dict(type='OneStage'))
+        head.update(in_channels=CHANNELS, in_index=0)
+        return
+    model.update(pretrained=None, backbone=dict(type='TwoStages'))
     head.update(in_channels=[CHANNELS] * 2, in_index=[0, 1], channels=CHANNELS)
     head['decoder_params'].update(embed_dims=CHANNELS)
     if head['type'] == 'HRDAHead':
         head['attention_embed_dim'] = CHANNELS
-    if 'masked' in uda:
-        uda['masked']['block_size'] //= PARTS
-    return cfg
 
 
-@pytest.mark.parametrize('file', FILES)
-def test_two_steps(file, city):
-    cfg = small(file, city)
+def two_steps(cfg: dict, passes: set[str]) -> tuple[dict, dict]:
+    """The last batch, and what is logged of it."""
     seed_all(0)
     model = build_train_model(cfg).train()
     loader = build_train_loader(build_dataset(cfg['data']['train']), 2, 0, seed=0, max_steps=2)
     step = OptimizerStep(build_optimizers(model, cfg['optimizer']))
-    before = {name: value.clone() for name, value in model.model.named_parameters()}
-    passes = {'decode', 'mix', *(['masked'] if 'masked' in cfg['uda'] else [])}
+    classifiers = {name: (value, value.clone()) for name, value in model.model.named_parameters()
+                   if 'conv_seg' in name or 'aspp_modules' in name}
     for batch in (unwrap_batch(batch, 'cpu') for batch in loader):
         log = model.train_step(batch, step)['log_vars']
-        assert {name.split('.')[0] for name in log} - {'src', 'l'} == passes
+        assert {name.split('.')[0] for name in log} == passes
         assert all(torch.isfinite(value) for value in log.values())
+    assert classifiers and not any(torch.equal(*pair) for pair in classifiers.values())
+    return batch, log
+
+
+@pytest.mark.parametrize('file', FILES)
+def test_two_steps(file, city):
+    cfg = small(load_config(CONFIGS / file)._cfg_dict.to_dict(), city)
+    masked = {'masked'} if 'masked' in cfg['uda'] else set()
+    batch, log = two_steps(cfg, {'src', 'l', 'decode', 'mix'} | masked)
     assert ('valid_pseudo_mask' in batch) == ('2csHR' in file)
     assert batch['img'].shape == ((2, 3, 64, 64) if 'HR' in file else (2, 3, 32, 32))
     assert ('masked.decode.hr.loss_seg' in log) == ('mic_hrda' in file)
-    assert not any(torch.equal(value, before[name]) for name, value in model.model.named_parameters()
-                   if 'conv_seg' in name)
+
+
+@pytest.mark.parametrize('table, row', ADAPTED)
+def test_two_steps_of_advseg_and_minent(table, row, city):
+    cfg = resolve(generate_experiment_cfgs(table)[row])
+    assert cfg['uda']['type'] == ('AdvSeg' if 'advseg' in cfg['name'] else 'MinEnt')
+    hrda = 'hrda' in cfg['name']
+    batch, log = two_steps(small(cfg, city), {
+        'decode', 'trg', *(['d'] if 'advseg' in cfg['name'] else []), *(['masked'] if table == 81 else [])})
+    assert batch['img'].shape == ((2, 3, 64, 64) if hrda else (2, 3, 32, 32))
+    assert ('decode.hr.loss_seg' in log) == hrda == ('scale' in cfg['uda'])
 
 
 AS_RELEASED = '''

@@ -34,6 +34,7 @@ TRANSLATORS = dict(generator=ADAM, discriminator=ADAM)
 RELIT = dict(tiny(), type='RelitEncoderDecoder', relight=dict(channels=4))
 HRDA = dict(tiny(), type='HRDAEncoderDecoder', hr_crop_size=(16, 16), feature_scale='all', decode_head=dict(
     tiny()['decode_head'], type='HRDAHead', single_scale_head='FCNHead', output_stride=4, hr_loss_weight=0.1))
+WHOLE = dict(mode='separatetrg', block_size=8, pseudo_threshold=None)  # draws nothing for the whole batch
 # name → (settings of the method or None for the source alone, its optimisers)
 METHODS = {
     'source': (None, SGD),
@@ -48,6 +49,8 @@ METHODS = {
     'MIC(HRDA)': (dict(type='DACS', model=HRDA, masked=dict(block_size=8)), SGD),
     'MinEnt': (dict(type='MinEnt'), SGD),
     'ADVENT': (dict(type='ADVENT'), TWO),
+    'AdvSeg, masked': (dict(type='AdvSeg', masked=WHOLE, discriminator=dict(channels=(8, 8, 8, 8))), TWO),
+    'MinEnt(HRDA), masked': (dict(type='MinEnt', model=HRDA, scale=0.5, masked=WHOLE), SGD),
     'BDL': (dict(type='BDL'), TWO),
     'CycleGAN': (dict(type='CycleGAN', blocks=1, channels=4, pool_size=3), TRANSLATORS),
     'FDA': (dict(type='FDA', beta=0.1), SGD),

@@ -35,7 +35,7 @@ ROWS = {
     'mic/csHR2dzurHR_mic_hrda.py': (80, 9),
     'mic/csHR2foggyrainHR_mic_hrda.py': (48, 3),
     'mic/csHR2acdcHR_ebda_mic_hrda.py': (47, 6),
-    'mic/gta2cs_mic_daformer.py': (81, 9),
+    'mic/gta2cs_mic_daformer.py': (81, 15),
     'toy/streets_source_mitb0_s0.py': (900, 0),
     'toy/streets_daformer_mitb0_s0.py': (900, 3),
     'toy/streets_ebda_mitb0_s0.py': (900, 6),
@@ -100,7 +100,7 @@ def test_every_shipped_config_of_a_benchmark_has_a_row():
     # the run that makes the demo's weights, its continuation, the four steps of the tests and the compared
     # methods, whose rows are of stages (test_comparison_tables.py), have none
     compared = [f'{name}_mitb0_s0' for name in (
-        'advent', 'minent', 'bdl', 'bdl_ssl', 'cyclegan', 'fda', 'dannet', 'mgcda',
+        'advent', 'advseg', 'minent', 'bdl', 'bdl_ssl', 'cyclegan', 'fda', 'dannet', 'mgcda',
         'mgcda_step1', 'mgcda_step2', 'proda_warmup', 'proda_stage1', 'proda_distillation', 'hrda')]
     folders = ('advent', 'bdl', 'dacs', 'dannet', 'fda', 'mgcda', 'proda', 'translation')
     compared += [f'{name}_mitb0_s0' for name in ('mic', 'mic_hrda')]

@@ -176,9 +176,9 @@ class HRDAHead(nn.Module):
         outputs = {}
         for name, coarse in self.training_logits(logits).items():
             of = area if name == 'decode.hr' else whole
-            enlarged = self.upsample(coarse, (of.bottom - of.top, of.right - of.left))
-            enlarged = enlarged[..., :shown[0] - of.top, :shown[1] - of.left]
-            outputs[name] = HeadOutput(enlarged, self, coarse, weights[name], of)
+            padded = of.bottom - of.top, of.right - of.left
+            enlarged = self.upsample(coarse, padded)[..., :shown[0] - of.top, :shown[1] - of.left]
+            outputs[name] = HeadOutput(enlarged, self, coarse, weights[name], of, padded)
         return outputs
 
 

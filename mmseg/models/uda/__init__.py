@@ -1,4 +1,5 @@
 from .advent import ADVENT, MinEnt
+from .advseg import AdvSeg
 from .bdl import BDL
 from .cycle_gan import CycleGAN
 from .dacs import DACS
@@ -10,5 +11,5 @@ from .proda_distillation import ProDADistillation
 from .proda_warmup import ProDAWarmup
 from .uda_decorator import UDADecorator
 
-__all__ = ['ADVENT', 'BDL', 'CycleGAN', 'DACS', 'DANNet', 'FDA', 'MGCDA', 'MinEnt', 'ProDA',
+__all__ = ['ADVENT', 'AdvSeg', 'BDL', 'CycleGAN', 'DACS', 'DANNet', 'FDA', 'MGCDA', 'MinEnt', 'ProDA',
            'ProDADistillation', 'ProDAWarmup', 'UDADecorator']

@@ -117,12 +117,12 @@ class MaskedConsistency(nn.Module):
         if self.teacher is not None:
             update_teacher(self.teacher.ema_model, student, step, self.alpha)
 
-    def batch(self, batch: Mapping[str, Any], pseudo: Callable[[], PseudoLabel]) -> Labelled:
+    def batch(self, batch: Mapping[str, Any], pseudo: Callable[[], PseudoLabel] | None = None) -> Labelled:
         """Masked images, and what all their pixels are compared with, seen or not.
 
         Args:
             batch: as of ``DACS.passes``.
-            pseudo: gives the host's ŷ and its weight.
+            pseudo: gives the host's ŷ and its weight, where it has a teacher.
         """
         source = Labelled(batch['img'], batch['gt_semantic_seg'])
         if self.images == 'separatesrc':
