@@ -2,7 +2,8 @@
 SHELL = /bin/sh
 VENV = .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
-# Two test processes with one thread each are quicker than one process with two.
+# Two test processes with one thread each are quicker than one process with two. Files go to them in their order: the
+# long trainings of tests/e2e have few tests, and xdist would begin with them last.
 TEST_JOBS = 2
 TESTS = tests
 FUZZ_MINUTES = 10
@@ -18,7 +19,7 @@ demo: setup ## generate data, train source-only, DAFormer and EBDA, print the co
 	@"$(PYTHON_IN_VENV)" -m demo.run_demo
 
 test: lint ## all tests (TESTS=tests/unit for a part of them)
-	OMP_NUM_THREADS=1 "$(PYTHON_IN_VENV)" -m pytest -r fEs -n $(TEST_JOBS) --dist loadfile $(TESTS)
+	OMP_NUM_THREADS=1 "$(PYTHON_IN_VENV)" -m pytest -r fEs -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-pythons: setup ## a few tests on further Pythons, where they are found (PYTHONS="3.13 3.14")
 	"$(PYTHON_IN_VENV)" .ci/test_python.py $(PYTHONS)
