@@ -7,7 +7,7 @@ from mmcv.utils import Registry
 from torch.utils.data import Dataset
 
 from mmseg.utils import ConfigError, UserError, build_from_cfg
-from mmseg.utils.registry import check_keys, config_error_context
+from mmseg.utils.registry import check_keys, config_error_context, find_type
 
 from .loading.loader import build_dataloader, build_train_loader
 
@@ -49,12 +49,18 @@ def build_dataset(cfg: dict | list | tuple, default_args: dict | None = None) ->
         return build_dataset(list(parts['datasets']), {**(default_args or {}), **inner})
     if any(isinstance(cfg.get(key), list | tuple) for key in ('img_dir', 'split')):
         return build_dataset(_spread(cfg), default_args)
+    own = find_type({**(default_args or {}), **cfg}, DATASETS)
+    _require_attributes(own, own, ('CLASSES', 'PALETTE'))  # or it would be told of arguments that it lacks
     dataset = DATASETS.build(cfg, default_args=default_args)
-    for name in ('CLASSES', 'PALETTE', 'ignore_index'):
-        if not hasattr(dataset, name):
-            raise ConfigError(f"dataset '{type(dataset).__name__}' has no {name}: derive it from "
-                              'CustomDataset, which has it')
+    _require_attributes(dataset, own, ('CLASSES', 'PALETTE', 'ignore_index'))
     return dataset
+
+
+def _require_attributes(where: Any, own: type, names: tuple[str, ...]) -> None:
+    for name in names:
+        if not hasattr(where, name):
+            raise ConfigError(f"dataset '{own.__name__}' has no {name}: derive it from CustomDataset, which "
+                              'has it')
 
 
 def build_train_dataset(data: dict) -> Dataset:

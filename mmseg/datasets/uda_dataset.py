@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os.path as osp
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,9 +83,16 @@ class UDADataset(Dataset):
 
     def _check_classes(self) -> None:
         for name, dataset in self.domains.items():
-            if tuple(dataset.CLASSES or ()) != tuple(self.CLASSES or ()):
-                raise UserError(f'source and {name} have different classes: {self.CLASSES} and '
-                                f'{dataset.CLASSES}')
+            if not len(dataset):
+                raise UserError(f"{name}: the data set '{type(dataset).__name__}' has no image")
+            if tuple(dataset.CLASSES or ()) == tuple(self.CLASSES or ()):
+                continue
+            for domain, one in (('source', self.source), (name, dataset)):
+                if not one.CLASSES:
+                    raise UserError(f"{domain}: the data set '{type(one).__name__}' names no classes: give "
+                                    'it the attribute CLASSES, or classes=[…] in the config')
+            raise UserError(f'source and {name} have different classes: '
+                            f'{_difference(self.CLASSES, dataset.CLASSES)}')
 
     def _check_pairs(self) -> None:
         order = [*self.domains]
@@ -180,3 +187,11 @@ def _unpaired(source: Dataset, target: Dataset, exclude: bool) -> tuple[Dataset,
                         'for example the refined list of Foggy Cityscapes')
     return (source.with_images(kept),
             f'{paired} source images show scenes of the target: left out, {len(kept)} remain')
+
+
+def _difference(classes: Sequence[str], others: Sequence[str]) -> str:
+    """Where two lists of classes part."""
+    for index, (one, other) in enumerate(zip(classes, others)):
+        if one != other:
+            return f"class {index} is '{one}' here and '{other}' there"
+    return f'there are {len(classes)} and {len(others)}'

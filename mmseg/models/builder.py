@@ -8,9 +8,9 @@ from torch import nn
 
 from mmseg.utils import build_from_cfg
 from mmseg.utils.config_check import needed
-from mmseg.utils.registry import check_keys
+from mmseg.utils.registry import check_keys, find_type
 
-from .requirements import require
+from .requirements import require, require_class
 
 BACKBONES = Registry('backbone', build_func=build_from_cfg)
 NECKS = Registry('neck', build_func=build_from_cfg)
@@ -29,6 +29,7 @@ def build_neck(cfg: dict) -> nn.Module:
 
 
 def build_head(cfg: dict) -> nn.Module:
+    require_class(find_type(cfg, HEADS), 'head')
     return require(HEADS.build(cfg), 'head')
 
 
@@ -61,4 +62,5 @@ def build_train_model(cfg, train_cfg: dict | None = None, test_cfg: dict | None 
     runner = cfg.get('runner') or {}
     check_keys(runner, {'type', 'max_iters'}, 'runner')
     max_iters = needed(runner, 'max_iters', 'training')
+    require_class(find_type(cfg['uda'], UDA), 'uda')
     return require(UDA.build(cfg['uda'], default_args=dict(model=model, max_iters=max_iters)), 'uda')

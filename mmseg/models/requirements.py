@@ -22,6 +22,20 @@ NEEDED: Mapping[str, Mapping[str, str]] = MappingProxyType({
     'uda': dict.fromkeys(('train_step', 'init_weights', 'get_model', 'num_classes'),
                          'derive it from UDADecorator, which has it'),
 })
+# methods, which are there before __init__ has run
+OF_CLASSES = ('training_logits', 'upsample', 'train_step', 'init_weights', 'get_model')
+
+
+def require_class(own: Any, kind: str) -> None:
+    """As ``require``, of what a class has before anything is made of it: without its base class it would be
+    told first that it lacks the arguments of that.
+
+    Args:
+        own: a class, or a function that makes something, of which nothing is known yet.
+    """
+    for name, meaning in NEEDED[kind].items():
+        if inspect.isclass(own) and name in OF_CLASSES and not hasattr(own, name):
+            raise ConfigError(f"{kind} '{own.__name__}' has no {name}: {meaning}")
 
 
 def require(obj: Any, kind: str) -> Any:

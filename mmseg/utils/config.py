@@ -119,10 +119,16 @@ def _read(path: str | os.PathLike) -> Config:
         return Config.fromfile(path)
     # a config is code of the user's: whatever it raises is the user's to mend
     except Exception as error:
+        imports = any(frame.name == 'import_modules_from_strings'
+                      for frame in traceback.extract_tb(error.__traceback__))
         _release(error)
         # mmcv raises an empty ImportError where a module of custom_imports fails
         reason = error if str(error) or error.__context__ is None else error.__context__
-        raise ConfigError(f"the config '{path}' cannot be read: {type(reason).__name__}: {reason}") from None
+        told = f'{type(reason).__name__}: {reason}'
+        if imports:
+            raise ConfigError(f"custom_imports of the config '{path}' fail: {told} (modules are looked for "
+                              'in the folders of PYTHONPATH)') from None
+        raise ConfigError(f"the config '{path}' cannot be read: {told}") from None
 
 
 def _release(error: Exception) -> None:

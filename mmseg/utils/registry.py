@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, get_type_hints
 
@@ -58,11 +59,23 @@ def build_from_cfg(cfg: dict, registry: Registry, default_args: dict | None = No
     if inspect.isabstract(obj):
         missing = ', '.join(sorted(obj.__abstractmethods__))
         raise ConfigError(f'{where} has no {missing}, which its base class leaves to it')
-    _check_call(obj, kwargs, where)
+    _check_call(obj, kwargs, {*kwargs} - {*cfg}, where)
     check_types(obj, kwargs, where)
     errors = VALUE_ERRORS if obj.__module__.split('.')[0] in LIBRARIES else (ValueError,)
     with config_error_context(f'{where} cannot be built with these settings', errors):
-        return obj(**kwargs)
+        try:
+            return obj(**kwargs)
+        except TypeError as error:
+            if _is_of_bases_arguments(error, obj):
+                raise ConfigError(f'{where}: {error}') from error
+            raise
+
+
+def _is_of_bases_arguments(error: TypeError, obj: Any) -> bool:
+    """Whether it says that the constructor of a base class, to which ``**kwargs`` of ``obj`` go, lacks an
+    argument or has one twice. What a subclass adds to them cannot be seen from outside."""
+    found = re.match(r'(?:[\w.<>]+\.)?(\w+)\.__init__\(\) (missing|got multiple values)', str(error))
+    return found is not None and found[1] in [kind.__name__ for kind in getattr(obj, '__mro__', ())[1:]]
 
 
 @contextlib.contextmanager
@@ -144,7 +157,8 @@ def find_type(cfg: dict, registry: Registry) -> Any:
     obj = registry.get(kind) if isinstance(kind, str) else kind
     if obj is None or not callable(obj):
         raise ConfigError(f"unknown {registry.name} type '{kind}': "
-                        f'{did_you_mean(kind, registry.module_dict)}')
+                        f'{did_you_mean(kind, registry.module_dict)} (the module of a part of your own '
+                        'stands in custom_imports)')
     return obj
 
 
@@ -157,10 +171,18 @@ def check_keys(given: Iterable[str], known: Collection[str], where: str) -> None
             raise ConfigError(f"unknown key '{key}' in {where}: {did_you_mean(key, known)}")
 
 
-def _check_call(obj: Any, kwargs: dict, where: str) -> None:
+def _check_call(obj: Any, kwargs: dict, added: Collection[str], where: str) -> None:
+    """
+    Args:
+        added: the keys of ``kwargs`` that no config has: whatever is built of its kind is given them.
+    """
     known = accepted_keys(obj)
     if known is not None:
-        check_keys(kwargs, known, where)
+        check_keys([key for key in kwargs if key not in added], known, where)
+        for key in sorted(added):
+            if key not in known:
+                raise ConfigError(f"{where} has no argument '{key}', which its constructor is given beside "
+                                  'the keys of the config')
     for param in inspect.signature(obj).parameters.values():
         required = param.default is param.empty and param.kind in (
             param.POSITIONAL_OR_KEYWORD, param.KEYWORD_ONLY)

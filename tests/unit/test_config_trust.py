@@ -82,3 +82,14 @@ def test_yaml_runs_nothing(folder, text, as_base):
 def test_plain_yaml_is_read(folder):
     path = written(folder, 'a.yaml', 'runner: {type: IterBasedRunner, max_iters: 5}\n')
     assert load_config(path).runner == dict(type='IterBasedRunner', max_iters=5)
+
+
+@pytest.mark.parametrize('module, reason', [(None, "No module named 'own_parts'"),
+                                            ('1 / 0', 'ZeroDivisionError')])
+def test_a_module_that_fails_is_no_config_that_cannot_be_read(folder, monkeypatch, module, reason):
+    monkeypatch.syspath_prepend(str(folder))
+    if module is not None:
+        written(folder, 'own_parts.py', module)
+    path = written(folder, 'c.py', "custom_imports = dict(imports=['own_parts'])\n")
+    with pytest.raises(UserError, match=f"custom_imports of the config .*{reason}.*PYTHONPATH"):
+        load_config(path)

@@ -106,7 +106,9 @@ def test_mistakes_in_domains_are_told(roots):
             (dict(clear=reference(roots, paired_with='source')), "paired with 'source', expected .*: target"),
             (dict(clear=reference(roots, paired_with='late'), late=reference(roots)), "paired with 'late'"),
             (dict(clear={**other, 'paired_with': 'target'}), "'clear' has 12 images and 'target'.* 4"),
-            (dict(clear=reference(roots, classes=['road'])), 'source and clear have different classes'),
+            (dict(clear=reference(roots, classes=['road'])), 'clear have different classes: .* 19 and 1$'),
+            (dict(clear=dict(type='CustomDataset', img_dir=str(roots[1]), img_suffix='.png', pipeline=[])),
+             "clear: the data set 'CustomDataset' names no classes: give it the attribute CLASSES"),
             (dict(clear=[reference(roots)]), 'expected a config for each name')):
         with pytest.raises(UserError, match=message):
             build_dataset(config(roots, **domains))

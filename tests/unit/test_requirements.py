@@ -41,8 +41,18 @@ class LossWithoutForward(nn.Module):
     loss_name, loss_weight = 'loss_own', 1.0
 
 
+class Handing(FCNHead):
+    def __init__(self, **settings):
+        super().__init__(channels=8, **settings)
+
+
 class NoStep(UDADecorator):
     def __init__(self, model: dict, max_iters: int):
+        super().__init__(model)
+
+
+class Narrow(UDADecorator):
+    def __init__(self, model: dict):
         super().__init__(model)
 
 
@@ -62,12 +72,19 @@ HEAD = dict(in_channels=8, in_index=0, channels=8, num_classes=19)
 
 
 @pytest.mark.parametrize('build, cfg, told', [
-    (build_head, dict(type=Bare), "head 'Bare' has no num_classes: derive it from BaseDecodeHead"),
+    (build_head, dict(type=Bare), "head 'Bare' has no training_logits: derive it from BaseDecodeHead"),
+    (build_head, dict(HEAD, type=Bare), "head 'Bare' has no training_logits: derive it from BaseDecodeHead"),
+    (build_head, dict(type=Handing, in_channels=8, in_index=0),
+     r"head 'Handing': BaseDecodeHead.__init__\(\) missing 1 required keyword-only argument: 'num_classes'"),
+    (build_head, dict(HEAD, type=Handing),
+     "head 'Handing': .* got multiple values for keyword argument 'channels'"),
+    (build_head, dict(type='Unregistered'), 'unknown head type .*of your own stands in custom_imports'),
     (build_loss, dict(type=NamelessLoss), "loss 'NamelessLoss' has no loss_name"),
     (build_head, dict(HEAD, type=FCNHead, loss_decode=dict(type=ShortLoss)),
      "loss 'ShortLoss' has no argument ignore_index"),
     (build_head, dict(HEAD, type=NoForward), "head 'NoForward' has no forward, which its base class leaves"),
     (build_loss, dict(type=LossWithoutForward), "loss 'LossWithoutForward' has no forward"),
+    (build_dataset, dict(type=Dataset, img_dir='x'), "dataset 'Dataset' has no CLASSES: derive it from"),
     (build_dataset, dict(type=BareData),
      "dataset 'BareData' has no ignore_index: derive it from CustomDataset")])
 def test_parts(build, cfg, told):
@@ -78,6 +95,7 @@ def test_parts(build, cfg, told):
 
 @pytest.mark.parametrize('method, told', [
     (NoStep, "uda 'NoStep' has no passes: a method that says"),
+    (Narrow, "uda 'Narrow' has no argument 'max_iters', which its constructor is given beside the keys"),
     (NoNetworks, "uda 'NoNetworks' has no init_weights: derive it from UDADecorator")])
 def test_methods(method, told):
     with pytest.raises(ConfigError, match=told):
