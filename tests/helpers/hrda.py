@@ -46,9 +46,10 @@ def hrda_dlv2(crop: int = 64, **settings: Any) -> dict:
     return hrda(crop, base, **settings)
 
 
-def embed_as_released(self: DAFormerHead, layer: torch.nn.Module, x: Tensor, size: list[int]) -> Tensor:
-    """In place of ``DAFormerHead._embed``: levels are enlarged before they are embedded, as in the released
-    code. The same to the rounding, which decides on which side of a ReLU an input of 2e-7 is."""
+def enlarge_first(self: DAFormerHead, layer: torch.nn.Module, x: Tensor, size: list[int]) -> Tensor:
+    """In place of ``DAFormerHead._embed``: levels are enlarged before they are embedded, not after it as here
+    and in the released code. The same to the rounding, which decides on which side of 0 an input of a ReLU
+    is that in float64 is −2.6e-7: on the released one with this, on the other without."""
     return layer(self.resize(x, size))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from golden import DATA, TOLERANCE, fill, image, label, relative_error
-from hrda import DOUBLE, GOLDEN, assert_measured, embed_as_released, hrda, hrda_dlv2
+from hrda import DOUBLE, GOLDEN, assert_measured, enlarge_first, hrda, hrda_dlv2
 from mmcv import Config
 from uda_models import META, seed_all
 
@@ -139,12 +139,18 @@ def test_full_inference(variant):
 # ------------------------------------------------------------------ training
 
 
-def trained(variant: str, dtype: torch.dtype) -> tuple:
-    """(network, its training output, losses and log values)"""
+def trained(variant: str, dtype: torch.dtype, nudge: float = 0.0) -> tuple:
+    """(network, its training output, losses and log values)
+
+    Args:
+        nudge: largest relative change of a pixel.
+    """
     network = fill(built(variant, {'crop': 128, **FORWARD[variant]}).to(dtype)).train()
     weight = torch.from_numpy(np.random.RandomState(9).rand(2, 256, 256).astype(np.float32)).to(dtype)
+    img = image(21, 2, 256, 256).to(dtype)
+    img = img * (1 + nudge * (2 * torch.rand(img.shape, generator=torch.Generator().manual_seed(1)) - 1))
     seed_all(23)
-    [output] = network.outputs(image(21, 2, 256, 256).to(dtype))
+    [output] = network.outputs(img)
     terms = supervise(output, label(22, 2, 256, 256, cell=64), weight if variant == 'weighted' else None)
     return network, output, terms
 
@@ -182,13 +188,13 @@ def test_gradients_of_a_pass_in_float64(variant):
 
 
 def test_gradients_do_not_depend_on_what_the_encoder_takes_together(monkeypatch):
-    """One call for context and detail or two, and the released order of embedding and enlarging."""
+    """One call for context and detail or two."""
     gradients = []
     for alone in (False, True):
         if alone:
             monkeypatch.setattr('mmseg.models.segmentors.hrda_encoder_decoder._uses_batch_statistics',
                                 lambda *modules: True)
-        monkeypatch.setattr(DAFormerHead, '_embed', embed_as_released)
+        monkeypatch.setattr(DAFormerHead, '_embed', enlarge_first)
         network, _, terms = trained('lr02', torch.float32)
         terms.total().backward()
         gradients.append({name: p.grad for name, p in network.named_parameters()})
@@ -197,3 +203,18 @@ def test_gradients_do_not_depend_on_what_the_encoder_takes_together(monkeypatch)
                 assert_measured(gradients[-1][key[5:]], expected, key)
     for name, gradient in gradients[0].items():
         assert relative_error(gradient, gradients[1][name].numpy()) < TOLERANCE, name
+
+
+def test_gradients_in_float32_hang_on_the_rounding_of_one_input():
+    """Of a ReLU, −2.6e-7 in float64. As the images are it is above 0 here, which moves the gradient of the
+    first layer by 1e-3; with their last bits changed it is not, and the gradient is the measured one. (On
+    another processor it may be the other way round.)"""
+    name = 'backbone.patch_embed1.proj.weight'
+    expected = np.array(GOLDEN['forward_f64']['lr02'][f'grad/{name}'])
+    errors = []
+    for nudge in (0.0, torch.finfo(torch.float32).eps):
+        network, _, terms = trained('lr02', torch.float32, nudge)
+        terms.total().backward()
+        gradient = network.get_parameter(name).grad.flatten()[:len(expected)]
+        errors.append(relative_error(gradient, expected))
+    assert min(errors) < TOLERANCE and max(errors) < 100 * TOLERANCE

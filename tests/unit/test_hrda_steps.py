@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from golden import TOLERANCE, fill
-from hrda import DOUBLE, GOLDEN, assert_measured, embed_as_released, hrda
+from hrda import DOUBLE, GOLDEN, assert_measured, enlarge_first, hrda
 from uda_models import BALANCE, THINGS, batch, seed_all, sgd, tiny, uda_model
 
 from mmseg.models.decode_heads import DAFormerHead
@@ -32,7 +32,7 @@ def test_steps(case, monkeypatch):
     settings, steps, dtype = CASES[case]
     tolerance = DOUBLE if dtype == torch.float64 else TOLERANCE
     if dtype == torch.float32:
-        monkeypatch.setattr(DAFormerHead, '_embed', embed_as_released)
+        monkeypatch.setattr(DAFormerHead, '_embed', enlarge_first)
     model = fill(uda_model(hrda(128, **settings), **DISTANCE).to(dtype)).train()
     optimizer, known = sgd(model, 0.01), GOLDEN[case]
     for step in range(steps):
