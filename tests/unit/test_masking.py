@@ -67,6 +67,16 @@ def test_masks_are_the_reference_s(number):
     np.testing.assert_array_equal(masked.flatten()[::307 * 8], np.float32(golden['masked_image']))
 
 
+def test_masks_are_drawn_on_the_host():
+    """So that a seed gives the same ones on every device: the host's generator moves on by as much."""
+    following = []
+    for device in ('cpu', 'meta'):
+        torch.manual_seed(0)
+        assert mask_images(image(0, 2, 64, 64).to(device), 0.5, 16).device.type == device
+        following.append(torch.rand(1))
+    assert torch.equal(*following)
+
+
 @pytest.mark.parametrize('shape', [(1, 3, 7, 9), (2, 3, 40, 100), (1, 3, 33, 250)])
 def test_masks_of_any_size(shape):
     """Also of images smaller than half a square, and of sides that are no multiple of it."""
