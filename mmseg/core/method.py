@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mmseg.utils import ConfigError, did_you_mean
+
 from .graphs import Graphs
 from .optimizer_step import as_optimizer_step
 
@@ -81,6 +83,20 @@ class Pass:
     trains: tuple[str, ...]
     log_gradients: str | None = None
 
+    def terms(self) -> Terms:
+        """What ``compute`` returns.
+
+        Raises:
+            ConfigError: no terms, or losses without a gradient.
+        """
+        found, name = self.compute(), getattr(self.compute, '__qualname__', repr(self.compute))
+        if not isinstance(found, Terms):
+            raise ConfigError(f"the pass '{name}' returns a {type(found).__name__}, expected Terms")
+        if found.losses and not any(loss.requires_grad for loss in found.losses.values()):
+            raise ConfigError(f"the losses of the pass '{name}' ({', '.join(found.losses)}) have no "
+                              f'gradient: they do not depend on {", ".join(self.trains)}, or were detached')
+        return found
+
 
 @dataclass(frozen=True)
 class TargetImages:
@@ -150,9 +166,34 @@ class Method(nn.Module):
     # ------------------------------------------------------------------ what the engine does with it
 
     def network(self, name: str) -> nn.Module:
-        """A network as a pass calls it: in its parallel wrapper, if there is one and the pass trains it."""
-        wrapped = name in self._wrappers and name in self._trained_now
-        return self._wrappers[name] if wrapped else self.networks()[name]
+        """A network as a pass calls it: in its parallel wrapper, if there is one and the pass trains it.
+
+        Raises:
+            ConfigError: the method has none of that name.
+        """
+        if name in self._wrappers and name in self._trained_now:
+            return self._wrappers[name]
+        networks = self.networks()
+        if name not in networks:
+            raise ConfigError(f"{type(self).__name__} has no network '{name}': "
+                              f'{did_you_mean(name, networks)}')
+        return networks[name]
+
+    def planned(self, batch: Mapping[str, Any]) -> Sequence[Pass]:
+        """``passes``, looked at.
+
+        Raises:
+            ConfigError: they are none, or one trains a network that the method does not train.
+        """
+        passes, where = self.passes(batch), f'passes of {type(self).__name__}'
+        if not isinstance(passes, Sequence) or not passes or not all(isinstance(one, Pass) for one in passes):
+            raise ConfigError(f'{where} returns {passes!r}, expected a list of Pass(compute, trains)')
+        trained = [name for names in self.trainable().values() for name in names]
+        for name in (name for one in passes for name in one.trains):
+            if name not in trained:
+                raise ConfigError(f"{where}: no optimiser trains a network '{name}', only "
+                                  f'{", ".join(trained)}')
+        return passes
 
     def distribute(self, wrap: Callable[[nn.Module], nn.Module]) -> None:
         """Train each network through ``wrap(network)``, e.g. DistributedDataParallel. The wrappers are kept

@@ -95,7 +95,7 @@ class OptimizerStep:
         """All passes of a part; their log values, and visuals. The graph of one is gone before the next."""
         log_vars: dict[str, Tensor] = {}
         visuals = None
-        passes = method.passes(part)
+        passes = method.planned(part)
         if method.replays_graphs:
             self._check_replay(len(passes))
         for i, one in enumerate(passes):
@@ -121,7 +121,7 @@ class OptimizerStep:
     def _pass(self, method: Method, one: Pass,
               exchanged: Collection[str]) -> tuple[dict[str, Tensor], dict | None]:
         with method.during(one, exchanged):
-            terms = one.compute()
+            terms = one.terms()
             self.backward(terms.total())
         logged = terms.logged()
         if method.replays_graphs:  # into the memory that these values may lie in

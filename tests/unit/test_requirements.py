@@ -7,12 +7,15 @@ from torch import nn
 from torch.utils.data import Dataset
 from uda_models import tiny
 
-from mmseg.core.method import Method
+from mmseg.core.method import Method, Pass, Terms
+from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.datasets import DATASETS, CustomDataset, build_dataset
 from mmseg.models import build_head, build_loss, build_segmentor, build_train_model
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.decode_heads.fcn_head import FCNHead
 from mmseg.models.losses import CrossEntropyLoss
+from mmseg.models.losses.supervision import supervise_head
+from mmseg.models.output import HeadOutput
 from mmseg.models.uda import UDADecorator
 from mmseg.utils import ConfigError
 
@@ -129,3 +132,54 @@ def test_a_data_set_of_named_classes_has_colours(tmp_path):
     dataset = Own(pipeline=[], img_dir=str(tmp_path), use_labels=False)
     assert len({*map(tuple, dataset.PALETTE)}) == 2
     assert 'Own' not in DATASETS.module_dict
+
+
+@pytest.mark.parametrize('passes, told', [
+    (lambda net, loss: None, 'passes of EncoderDecoder returns None, expected a list of Pass'),
+    (lambda net, loss: [loss], 'passes of EncoderDecoder returns .*function.*, expected a list of Pass'),
+    (lambda net, loss: [Pass(loss, ('teacher',))], "no optimiser trains a network 'teacher', only model"),
+    (lambda net, loss: [Pass(lambda: loss().losses, ('model',))], "'.*<lambda>' returns a dict, expected"),
+    (lambda net, loss: [Pass(lambda: Terms({'l': loss().total().detach()}), ('model',))],
+     r"the pass '.*<lambda>' \(l\) have no gradient: they do not depend on model"),
+    (lambda net, loss: [Pass(lambda: net.network('modle')(0), ('model',))],
+     "EncoderDecoder has no network 'modle': did you mean 'model'")])
+def test_what_a_method_plans(passes, told):
+    net = build_segmentor(tiny())
+    net.passes = lambda batch: passes(net, lambda: Terms({'l': net.decode_head.conv_seg.weight.sum()}))
+    with pytest.raises(ConfigError, match=told) as error:
+        net.train_step(dict(img=torch.zeros(1, 3, 8, 8)),
+                       OptimizerStep(torch.optim.SGD(net.parameters(), 0.1)))
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('found', [None, 0.5, (torch.zeros(()),)])
+def test_a_loss_that_returns_no_tensor(found):
+    class Own(nn.Module):
+        loss_name, loss_weight = 'loss_own', 1.0
+
+        def forward(self, logits, label, weight=None, ignore_index=255):
+            return found
+
+    head = build_head(dict(HEAD, type=FCNHead, loss_decode=dict(type=Own)))
+    with pytest.raises(ConfigError, match=f"loss 'Own' returns a {type(found).__name__}, expected a tensor"):
+        supervise_head(HeadOutput(torch.zeros(1, 19, 4, 4), head, torch.zeros(1, 19, 4, 4)),
+                       torch.zeros(1, 1, 4, 4, dtype=torch.long))
+
+
+@pytest.mark.parametrize('found, told', [
+    (torch.zeros(1, 8, 4, 4), r'returns \(1, 8, 4, 4\), expected logits \(B C h w\) of C = 19'),
+    (torch.zeros(1, 19, 4), r'returns \(1, 19, 4\), expected'),
+    ([torch.zeros(1, 19, 4, 4)] * 4, 'returns a list')])
+def test_a_head_that_returns_no_logits(found, told):
+    class Own(FCNHead):
+        def forward(self, inputs):
+            return found
+
+    class Maps(Bare):
+        def forward(self, img):
+            return [img]
+
+    net = build_segmentor(dict(type='EncoderDecoder', backbone=dict(type=Maps),
+                               decode_head=dict(HEAD, type=Own, in_channels=3)))
+    with pytest.raises(ConfigError, match=f"head 'Own' {told}"):
+        net.outputs(torch.zeros(1, 3, 8, 8))

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mmseg.core.method import Terms
+from mmseg.utils import ConfigError
 
 from ..output import HeadOutput, SegOutput
 from .accuracy import accuracy
@@ -20,6 +21,9 @@ def supervise(output: SegOutput, label: Tensor, weight: Tensor | None = None) ->
         output: of a batch of B images.
         label: class ids (B 1 H W), int64.
         weight: factor of each pixel (B H W); a head with a pixel sampler takes the sampler's.
+
+    Raises:
+        ConfigError: a loss returns no tensor.
     """
     terms = Terms()
     for name, supervised in output.supervised.items():
@@ -38,6 +42,9 @@ def supervise_head(output: HeadOutput, label: Tensor, weight: Tensor | None = No
     for loss in head.losses_decode:
         value = loss(output.logits, label, weight=weight, ignore_index=head.ignore_index,
                      **log_prob_for(loss, output))
+        if not isinstance(value, Tensor):
+            raise ConfigError(f"loss '{type(loss).__name__}' returns a {type(value).__name__}, "
+                              'expected a tensor')
         name = loss.loss_name
         if loss.loss_weight != 1:
             terms.metrics[f'raw_{name}'] = value.detach().mean()

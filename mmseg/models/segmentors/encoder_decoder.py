@@ -102,6 +102,7 @@ class EncoderDecoder(Method):
         with self._autocast(img):
             for prefix, head in (('decode', self.decode_head), *self.auxiliary_heads()):
                 for name, logits in head.training_logits(features).items():
+                    head.check_logits(logits)
                     key = f'{prefix}.{name}' if name else prefix
                     supervised[key] = HeadOutput(head.upsample(logits, img.shape[2:]), head, logits)
         return SegOutput([View(img, features)], supervised)
