@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import json
 import re
 import statistics
 import sys
@@ -33,7 +34,7 @@ from mmseg.report.logs import Curves, read_run
 from mmseg.report.record import read_record
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import parse_options
-from mmseg.utils.files import write_bytes, write_json
+from mmseg.utils.files import write_bytes
 
 NO_RUN = 'not run'
 SHOWN = 3  # settings that differ, in the name of a row
@@ -256,6 +257,12 @@ def collected(found: Iterable[Found], args: argparse.Namespace) -> dict[str, Any
     return with_earlier(results, _kept_results(args)) if args.json.exists() else results
 
 
+def as_data(results: Mapping[str, Any]) -> str:
+    """JSON with lists of numbers on a line each, so that a person can read it and its history."""
+    return re.sub(r'\[([^\[\]{}"]*)\]', lambda numbers: f'[{" ".join(numbers[1].split())}]',
+                  json.dumps(results, indent=1)) + '\n'
+
+
 def _kept_results(args: argparse.Namespace) -> dict[str, Any]:
     kept = read(args.json)
     if kept.get('experiment') != args.exp or not isinstance(kept.get('runs'), list):
@@ -271,7 +278,7 @@ def main(argv: list[str] | None = None) -> None:
     scores = scores_of_runs(args) if args.runs else scores_of_table(found, args)
     missing = [score for score in scores if score.value is None]
     if args.json:
-        write_json(args.json, collected(found.values(), args))
+        write_bytes(args.json, as_data(collected(found.values(), args)).encode())
     table = (as_csv if args.format == 'csv' else as_markdown)(args.metric, rows_of(scores))
     if args.out:
         write_bytes(args.out, table.encode())

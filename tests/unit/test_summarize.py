@@ -62,6 +62,7 @@ def test_results_keep_runs_that_are_elsewhere(summary, tmp_path):
     leave_run(tmp_path, config(1), {STEPS: 0.7}, stamp='260102')
     assert summary('--json', str(data))[0] == 0
     assert [run['mIoU'] for run in json.loads(data.read_text())['runs']] == [0.5, 0.7]
+    assert f'"curve": [\n    [{STEPS}, 0.7]\n   ],' in data.read_text(), 'a list of numbers is a line'
 
 
 def test_results_of_another_experiment_are_not_overwritten(summary, tmp_path):
