@@ -24,9 +24,9 @@ JUDGES = dict(type='Adam', lr=1e-4, betas=(0.9, 0.99))  # optimiser of discrimin
 # name → file of its settings in configs/_base_/uda; None trains on the source alone
 METHODS: dict[str, str | None] = {
     'ebda': 'ebda', 'daformer': 'dacs_a999_fdthings', 'dacs': 'dacs', 'source': None, 'minent': 'minent',
-    'advent': 'advent', 'bdl': 'bdl', 'fda': 'fda', 'dannet': 'dannet', 'proda_warmup': 'proda_warmup',
-    'proda': 'proda_stage1', 'proda_distillation': 'proda_distillation', 'mgcda': 'mgcda',
-    'cycle_gan': 'cycle_gan', 'hrda': 'dacs_a999_fdthings', 'mic': 'dacs_a999_fdthings',
+    'advent': 'advent', 'advseg': 'advseg', 'bdl': 'bdl', 'fda': 'fda', 'dannet': 'dannet',
+    'proda_warmup': 'proda_warmup', 'proda': 'proda_stage1', 'proda_distillation': 'proda_distillation',
+    'mgcda': 'mgcda', 'cycle_gan': 'cycle_gan', 'hrda': 'dacs_a999_fdthings', 'mic': 'dacs_a999_fdthings',
     'mic_hrda': 'dacs_a999_fdthings'}
 # what a method takes of a batch beside source and target
 TAKEN = {'dannet': 'reference_img', 'mgcda': 'target_pseudo_semantic_seg'}

@@ -32,7 +32,7 @@ def test_every_method_is_timed():
     assert {f'{name} bf16' for name in METHODS} <= {entry.name for entry in entries()}
 
 
-@pytest.mark.parametrize('method', ['source', 'advent', 'dannet', 'proda', 'mic_hrda'])
+@pytest.mark.parametrize('method', ['source', 'advseg', 'dannet', 'proda', 'mic_hrda'])
 def test_a_step_of_a_method(method):
     arguments = ['--backbone', 'tiny', '--size', '64', '--batch', '2', '--method', method]
     side = make_side(parse_step(arguments), 'ours')
