@@ -13,7 +13,7 @@ from method_recipe import assert_agree, logits, low, sample, up
 from mmseg.models.builder import build_loss
 from mmseg.models.losses import AdversarialLoss, CrossEntropyLoss, MinEntLoss, self_information
 from mmseg.models.uda.parts.discriminator import KINDS, FCDiscriminator, build_discriminator
-from mmseg.utils import ConfigError
+from mmseg.utils import ConfigError, DataError
 
 H, W = 96, 128
 ADVENT, BDL = 1000, 3000
@@ -97,6 +97,16 @@ def test_strides_and_activations_of_each_kind(kind, sides):
     assert network(torch.zeros(1, 5, 64, 96)).shape == (1, 1, *sides)
     names = [type(m).__name__ for m in network if not isinstance(m, torch.nn.Conv2d)]
     assert names == (['ReLU'] * 3 + ['LeakyReLU'] if kind == 'proda' else ['LeakyReLU'] * 4)
+
+
+@pytest.mark.parametrize('kind, least', [('advent', 32), ('bdl', 32), ('dannet', 16), ('proda', 1)])
+def test_maps_too_small_for_one_answer_are_told(kind, least):
+    """By hand, from the last convolution to the first: s needs (s − 1)·stride + k − 2·⌊(k − 1)/2⌋."""
+    network = build_discriminator({'kind': kind, 'channels': (2, 2, 2, 2)}, 3)
+    assert network(torch.zeros(1, 3, least, least)).shape == (1, 1, 1, 1)
+    if least > 1:
+        with pytest.raises(DataError, match=f'of 40x{least - 1}, and needs {least}x{least}: take larger'):
+            network(torch.zeros(1, 3, least - 1, 40))
 
 
 def test_keys_of_a_discriminator():

@@ -4,9 +4,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
-from mmseg.utils import ConfigError
+from mmseg.utils import ConfigError, DataError
 from mmseg.utils.registry import check_keys, check_types
 
 ACTIVATIONS = {'relu': nn.ReLU, 'leaky_relu': lambda: nn.LeakyReLU(0.2)}
@@ -57,6 +57,20 @@ class FCDiscriminator(nn.Sequential):
                 layers.append((f'activation{k + 1}', ACTIVATIONS[activations[k]]()))
         super().__init__(OrderedDict((name if names == 'layers' else str(k), layer)
                                      for k, (name, layer) in enumerate(layers)))
+        self.least_side = 1  # of what it sees, in cells, for one answer
+        for size, stride in zip(reversed(kernel_sizes), reversed(strides)):
+            self.least_side = max((self.least_side - 1) * stride + size - 2 * ((size - 1) // 2), 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """
+        Raises:
+            DataError: there is too little to give one answer.
+        """
+        height, width = x.shape[2:]
+        if min(height, width) < self.least_side:
+            raise DataError(f'a discriminator sees maps of {width}x{height}, and needs '
+                            f'{self.least_side}x{self.least_side}: take larger crops')
+        return super().forward(x)
 
 
 def build_discriminator(cfg: dict, in_channels: int) -> FCDiscriminator:
