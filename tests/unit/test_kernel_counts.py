@@ -1,14 +1,19 @@
 """How many kernels a step launches: what a GPU would lose time by is counted where there is none."""
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from two_processes import CLEAN
+from uda_models import BALANCE, tiny, uda_model
 
 from benchmarks.kernel_counts import GPUAutocast, KernelCounter, count_step
 from benchmarks.train_step import parse_args
+from mmseg.models.losses.supervision import regularise, supervise
+from mmseg.models.uda.parts.pseudo_label import pixel_weight, pseudo_label
+from mmseg.models.uda.parts.strong_augment import apply_jitter
 
 
 def counts_of(arguments: list[str]) -> dict[tuple[str, str], int]:
@@ -26,6 +31,34 @@ def test_mit_b5_in_bfloat16_with_a_joint_encoder():
     # a frozen encoder and a teacher cast what flows through them, not their weights
     assert counts['ImageNet encoder', 'cast'] <= counts['teacher', 'cast'] < 230
     assert sum(count for (part, _), count in counts.items() if part == 'average of the teacher') == 1
+
+
+@pytest.mark.parametrize('losses, forward, backward', [
+    ([], 13, 7), ([BALANCE], 23, 18), ([dict(BALANCE, target=dict(type='RunningQuantile'))], 33, 18)])
+def test_losses_that_are_compiled_with_their_pass(losses, forward, backward):
+    model = uda_model(tiny(), mix_losses=losses).train().to('meta')
+    output = model.model.outputs(torch.empty(2, 3, 32, 32, device='meta'))[0]
+    logits = output.prediction.logits = output.logits.detach().requires_grad_()
+    label = torch.empty(2, 1, 32, 32, dtype=torch.int64, device='meta')
+    counter = KernelCounter()
+    with counter, counter.part('forward'):
+        terms = supervise(output, label, torch.empty(2, 32, 32, device='meta'))
+        total = (terms + regularise(model.mix_losses, output)).total()
+    with counter, counter.part('backward'):
+        torch.autograd.grad(total, logits)
+    assert counter.by_part() == dict(forward=forward, backward=backward)
+
+
+def test_a_jitter_and_a_pseudo_label_are_many_kernels():
+    """kornia's, so the number is about that of 0.9: 105."""
+    counter, logits = KernelCounter(), torch.empty(2, 19, 32, 32, device='meta')
+    with counter, counter.part('jitter'):
+        apply_jitter(torch.empty(1, 3, 32, 32, device='meta'), torch.empty(4, 1, device='meta'), range(4))
+    with counter, counter.part('pseudo-label'):
+        label, quality = pseudo_label(logits, 0.968)
+        pixel_weight(quality, label.shape, 1, 4)
+    found = counter.by_part()
+    assert 90 < found['jitter'] < 120 and found['pseudo-label'] == 7
 
 
 def test_the_counter():
