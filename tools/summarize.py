@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments import generate_experiment_cfgs, list_experiments, resolve
 from mmseg.experiments.changes import changed
-from mmseg.experiments.differences import differences
-from mmseg.experiments.runs import FINISHED, PLACE_KEYS, Run, as_text, find_kept_config, read, state_of
+from mmseg.experiments.differences import row_of, variants, without_places
+from mmseg.experiments.runs import FINISHED, Run, as_text, find_kept_config, read, state_of
 from mmseg.experiments.selection import seeds, selected, words
 from mmseg.experiments.stages import Row, fill, is_program, unfold
 from mmseg.report.collected import collect, with_earlier
@@ -37,7 +37,6 @@ from mmseg.utils.config import parse_options
 from mmseg.utils.files import write_bytes
 
 NO_RUN = 'not run'
-SHOWN = 3  # settings that differ, in the name of a row
 
 
 class Score(NamedTuple):
@@ -84,14 +83,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def comparable(cfg: dict) -> str:
     """The config as text without what does not change a score."""
-    return as_text(_without_places(cfg))
-
-
-def _without_places(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {key: _without_places(value) for key, value in node.items()
-                if key not in ('data_root', 'workers_per_gpu')}
-    return [_without_places(value) for value in node] if isinstance(node, (list, tuple)) else node
+    return as_text(without_places(cfg))
 
 
 def folders_of(cfg: dict, exp: int, work_dirs: Path) -> list[Path]:
@@ -146,7 +138,8 @@ def scores_of_table(found: Mapping[str, Found], args: argparse.Namespace) -> lis
     Raises:
         UserError: not one run of the table is there.
     """
-    scores = [score_of(cfg, folders, row_of(cfg), args, note) for cfg, folders, note, _ in found.values()]
+    scores = [score_of(cfg, folders, row_of(cfg['name']), args, note)
+              for cfg, folders, note, _ in found.values()]
     if all(score.note == NO_RUN for score in scores):
         raise UserError(f"'{args.work_dirs}' has no run of experiment {args.exp} with these options: "
                         f'run_experiments.py --exp {args.exp}')
@@ -157,15 +150,9 @@ def scores_of_runs(args: argparse.Namespace) -> list[Score]:
     """Each folder counts; rows of one name and other settings are told apart by what differs."""
     folders = list({folder.resolve(): folder for folder in args.runs}.values())
     cfgs = [kept_config(folder) for folder in folders]
-    first: dict[str, dict] = {}
-    scores = []
-    for place in selected(cfgs, args.only, args.seeds):
-        row, settings = row_of(cfgs[place]), _without_names(cfgs[place])
-        other = [line.split(' (was ')[0].lstrip('~+- ')
-                 for line in differences(first.setdefault(row, settings), settings)]
-        label = ', '.join([row, *other[:SHOWN], *(['…'] if len(other) > SHOWN else [])])
-        scores.append(score_of(cfgs[place], [folders[place]], label, args))
-    return scores
+    places = selected(cfgs, args.only, args.seeds)
+    return [score_of(cfgs[place], [folders[place]], row_of(cfgs[place]['name']) + variant, args)
+            for place, variant in zip(places, variants([cfgs[place] for place in places]))]
 
 
 def kept_config(folder: Path) -> dict:
@@ -180,17 +167,6 @@ def kept_config(folder: Path) -> dict:
     if 'max_iters' not in (cfg.get('runner') or {}):
         raise UserError(f"the config in '{folder}' has no runner.max_iters, so it is of no training")
     return {'name': folder.resolve().name, 'seed': None, **cfg}
-
-
-def row_of(cfg: dict) -> str:
-    """The name of a config without its seed."""
-    return re.sub(r'_s\d+$', '', cfg['name'])
-
-
-def _without_names(cfg: dict) -> dict:
-    """What of a config makes a row: neither seed and names, nor places."""
-    return {key: value for key, value in _without_places(cfg).items()
-            if key not in ('seed', 'exp', *PLACE_KEYS) and not key.startswith('name')}
 
 
 def score_of(cfg: dict, folders: Sequence[Path], row: str, args: argparse.Namespace,

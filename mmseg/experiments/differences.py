@@ -1,8 +1,13 @@
 """How two configs differ."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from .runs import PLACE_KEYS
+
+SHOWN = 3  # settings that differ, in the name of a row
 
 
 def flatten(node: dict, prefix: str = '') -> Iterator[tuple[str, Any]]:
@@ -26,3 +31,30 @@ def differences(base: dict, cfg: dict) -> list[str]:
         elif old[key] != new[key]:
             lines.append(f'~ {key} = {new[key]!r} (was {old[key]!r})')
     return lines
+
+
+def row_of(name: str) -> str:
+    """The name of a config without its seed."""
+    return re.sub(r'_s\d+$', '', name)
+
+
+def variants(cfgs: Sequence[dict]) -> list[str]:
+    """What tells each config from the first one of its name without the seed: ', runner.max_iters = 4', or ''
+    where nothing does. Seeds, names and places make no difference."""
+    first: dict[str, dict] = {}
+    found = []
+    for cfg in cfgs:
+        settings = {key: value for key, value in without_places(cfg).items()
+                    if key not in ('seed', 'exp', *PLACE_KEYS) and not key.startswith('name')}
+        other = [line.split(' (was ')[0].lstrip('~+- ')
+                 for line in differences(first.setdefault(row_of(cfg['name']), settings), settings)]
+        found.append(''.join(f', {line}' for line in [*other[:SHOWN], *['…'] * (len(other) > SHOWN)]))
+    return found
+
+
+def without_places(node: Any) -> Any:
+    """A config without what says where data lie and who loads them."""
+    if isinstance(node, dict):
+        return {key: without_places(value) for key, value in node.items()
+                if key not in ('data_root', 'workers_per_gpu')}
+    return [without_places(value) for value in node] if isinstance(node, (list, tuple)) else node

@@ -7,6 +7,7 @@ import gzip
 import html
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -26,7 +27,7 @@ from .panels.rare_classes import rare_classes_panel
 from .panels.records import records_panel
 from .panels.table import table_panel
 from .panels.training import training_panel
-from .record import RunRecord, short_labels
+from .record import RunRecord, short_labels, tell_apart
 
 MARK = '<meta name="generator" content="ebda report">'
 ASSETS = Path(__file__).parent / 'assets'
@@ -54,6 +55,7 @@ COLOURS = (
 
 def make_page(runs: Sequence[RunRecord], title: str) -> str:
     """The report of ``runs``, in their order; the first one's method is what others are compared with."""
+    tell_apart(runs)
     panels = all_panels(runs)
     data = {'runs': describe(runs), 'panels': [asdict(panel) for panel in panels]}
     plotly = base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()
@@ -89,9 +91,13 @@ def all_panels(runs: Sequence[RunRecord]) -> list[Panel]:
 def describe(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
     """What every panel needs of a run: names, colour of its method, which of its seeds it is."""
     methods = list(dict.fromkeys(run.method for run in runs))
-    labels, seen = short_labels(methods), dict.fromkeys(methods, 0)
+    names, seen = short_labels(list(dict.fromkeys(run.row for run in runs))), dict.fromkeys(methods, 0)
+    twins = Counter((run.method, run.seed) for run in runs)
     described = []
     for number, run in enumerate(runs):
+        label, which = names[run.row] + run.variant, '' if run.seed is None else f'seed {run.seed}'
+        if twins[run.method, run.seed] > 1:
+            which = f'{which}, {run.folder.resolve().name}'.removeprefix(', ')
         described.append(
             {
                 'id': number,
@@ -99,10 +105,11 @@ def describe(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
                 'folder': run.folder.name,
                 'method': run.method,
                 'state': run.state,
-                'method_label': labels[run.method],
+                'method_label': label,
                 'seed': run.seed,
                 'place': seen[run.method],
-                'label': labels[run.method] + ('' if run.seed is None else f' · seed {run.seed}'),
+                'which': which or run.folder.name,
+                'label': f'{label} · {which}' if which else label,
                 'colour': COLOURS[methods.index(run.method) % len(COLOURS)],
             }
         )

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmseg.engine.evaluation_record import FOLDER, SCORES_FILE
 from mmseg.engine.hooks.pseudo_label_hook import PSEUDO_LABELS_FILE
+from mmseg.experiments.differences import row_of, variants
 from mmseg.experiments.runs import (
     FINISHED,
     NEW,
     PARTIAL,
     RUNNING,
     find_kept_config,
+    plain_name,
     read,
     state_of,
 )
@@ -46,11 +47,17 @@ class RunRecord:
     seconds: float | None = None
     faults: list[str] = field(default_factory=list)
     base: dict[str, Any] | None = None
+    variant: str = ''
+
+    @property
+    def row(self) -> str:
+        """The name without the seed."""
+        return row_of(self.name)
 
     @property
     def method(self) -> str:
-        """The name without the seed."""
-        return re.sub(r'_s\d+$', '', self.name)
+        """Runs of one method are those that differ in their seed alone."""
+        return self.row + self.variant
 
     @property
     def seed(self) -> int | None:
@@ -94,7 +101,7 @@ def read_record(folder: Path, more_scores: Path | None = None) -> RunRecord:
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder '{folder}': give the folders of runs")
-    run = RunRecord(folder, folder.resolve().name)
+    run = RunRecord(folder, plain_name(folder.resolve().name))
     tell = run.faults.append
     try:
         run.config = read(find_kept_config(folder))
@@ -161,6 +168,13 @@ def read_json(path: Path, tell: Callable[[str], None]) -> Any:
     except (OSError, ValueError) as error:
         tell(f'{path.name} is damaged: {error}')
         return None
+
+
+def tell_apart(runs: Sequence[RunRecord]) -> None:
+    """Note as ``variant`` where runs of one name have other settings."""
+    known = [run for run in runs if run.config]
+    for run, variant in zip(known, variants([{**run.config, 'name': run.name} for run in known])):
+        run.variant = variant
 
 
 def short_labels(methods: list[str]) -> dict[str, str]:

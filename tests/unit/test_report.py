@@ -12,7 +12,7 @@ from report_runs import CLASSES, IMAGES, STEPS, leave_run
 
 from mmseg.report.closing import closing_lines
 from mmseg.report.logs import read_text_logs
-from mmseg.report.page import all_panels, make_page
+from mmseg.report.page import all_panels, describe, make_page
 from mmseg.report.panels.certainty import certainty_panel, histogram
 from mmseg.report.panels.classes import classes_panel, confusion_panel, matrix_figure
 from mmseg.report.panels.curves import MOST_POINTS, curves_panel, thin
@@ -22,7 +22,7 @@ from mmseg.report.panels.records import records_panel
 from mmseg.report.panels.table import table_panel
 from mmseg.report.panels.training import thinned, training_panel
 from mmseg.report.pictures import IGNORED, RIGHT, WRONG, error_map
-from mmseg.report.record import read_record, short_labels
+from mmseg.report.record import read_record, short_labels, tell_apart
 from tools import report
 
 PLENTY = 10_000_000
@@ -238,6 +238,24 @@ def test_a_page_needs_no_network_and_its_data_cannot_end_their_script(runs):
 def test_labels_are_what_differs():
     assert short_labels(['toy_a_net', 'toy_b_c_net']) == {'toy_a_net': 'a', 'toy_b_c_net': 'b_c'}
     assert short_labels(['x']) == {'x': 'x'} and short_labels([]) == {}
+
+
+def test_runs_of_one_name_and_other_settings_are_two_methods_and_twins_have_names(tmp_path):
+    """Their scores would be averaged as if they were seeds, and nobody could choose between them."""
+    one, again, other = (leave_run(tmp_path / word, 'a') for word in ('x', 'y', 'z'))
+    again = again.rename(again.with_name('later'))
+    [kept] = other.glob('*_abcde.json')
+    kept.write_text(json.dumps({**json.loads(kept.read_text()), 'optimizer': {'lr': 0.1}}))
+    nameless = leave_run(tmp_path / 'n', 'b')
+    [kept] = nameless.glob('*_abcde.json')
+    kept.unlink()
+    runs = [read_record(folder) for folder in (one, again, other, nameless)]
+    tell_apart(runs)
+    told = describe(runs)
+    assert [run['method'] for run in told] == [
+        'toy_a_net', 'toy_a_net', 'toy_a_net, optimizer.lr = 0.1', 'toy_b_net']
+    assert [run['label'] for run in told] == [
+        f'a · seed 0, {one.name}', 'a · seed 0, later', 'a, optimizer.lr = 0.1 · seed 0', 'b']
 
 
 def test_time_is_summed_over_starts(tmp_path):

@@ -52,7 +52,7 @@ function setUpTable() {
   function runRow(run) {
     const told = run.state + (run.evaluated !== null && run.evaluated < run.max_steps ? `, scored at step ${run.evaluated}` : '');
     return element('tr', { class: 'run' }, element('td', null, element('span', { class: 'name', title: RUNS[run.run].folder },
-      RUNS[run.run].seed === null ? RUNS[run.run].folder : `seed ${RUNS[run.run].seed}`)),
+      RUNS[run.run].which)),
     keys.slice(0, 1).map((key) => element('td', null, format(run.scores[key], 2))), element('td', null, ''),
     keys.slice(1).map((key) => element('td', null, format(run.scores[key], 2))), ...lastCells(run),
     element('td', { class: 'state' }, told));
