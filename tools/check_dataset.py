@@ -130,9 +130,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not whole:
         print_sampling(cfg, classes, args.plot)
     count = len(whole) + sum(len(found.errors) for found in findings)
-    print(f'\n{count} errors: training would fail' if count else '\nready for training')
+    print(f'\n{count} error{"s" * (count > 1)}: training would fail' if count else '\nready for training')
     if count:
-        raise UserError(f"the data of '{args.config}' has {count} faults, which are told above")
+        raise UserError(f"the data of '{args.config}' has {count} fault{'s' * (count > 1)}, told above")
 
 
 if __name__ == '__main__':

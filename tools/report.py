@@ -169,7 +169,7 @@ def report(folders: Sequence[Path], args: argparse.Namespace) -> str:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     if importlib.util.find_spec('plotly') is None:
-        raise UserError("the report needs Plotly: pip install -e '.[report]'")
+        raise UserError("the report needs Plotly: pip install 'plotly>=6,<7'")
     refuse_other_file(args.out)
     folders = [*args.runs, *(folders_of(args.exp, args.work_dirs) if args.exp is not None else ())]
     page = report(folders, args).encode()

@@ -119,13 +119,17 @@ def check_data(cfg: Config, validates: bool) -> None:
 
 
 def check_classes(dataset: Dataset, num_classes: int) -> None:
-    """A label beyond the network's classes would stop a GPU without telling why."""
+    """A label beyond the network's classes would stop a GPU without telling why. More classes in
+    the network than in the data were mostly left by a base config."""
     if dataset.CLASSES is None:
         raise UserError(f'the training set ({type(dataset).__name__}) has no names of classes: set classes '
                         'in its config')
     if len(dataset.CLASSES) > num_classes:
         raise UserError(f'the training set has {len(dataset.CLASSES)} classes and the network {num_classes}: '
                         'set model.decode_head.num_classes')
+    if len(dataset.CLASSES) < num_classes:
+        get_root_logger().warning(f'the training set has {len(dataset.CLASSES)} classes and the network '
+                                  f'{num_classes} (model.decode_head.num_classes)')
 
 
 def git_revision() -> str:

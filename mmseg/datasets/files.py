@@ -71,7 +71,9 @@ def find_files(folder: str, suffix: str, what: str | None) -> list[str]:
     """
     names = sorted(walk_files(folder, suffix))
     if not names and what is not None:
-        raise UserError(f'no {what} ending with {suffix} in {folder}')
+        other = min(walk_files(folder, ''), default=None)
+        there = f' (it holds {other})' if other else ''
+        raise UserError(f'no {what} ending with {suffix} in {folder}{there}')
     return names
 
 

@@ -279,7 +279,7 @@ def test_a_bad_label_in_an_item_is_named(tmp_path):
     label = root / 'gtFine/train/town/town_000000_000019_gtFine_labelTrainIds.png'
     save(label, np.full((32, 64), 33, np.uint8))
     dataset = build_dataset(cityscapes_cfg(root))
-    with pytest.raises(UserError, match=r'label value 33 in .*town_000000.* outside the 19 classes'):
+    with pytest.raises(UserError, match=r'value 33 in .*town_000000.* outside the 19 classes .*: name all'):
         dataset[0]
     save(label, blocky_label(np.random.default_rng(0), 32, 32))
     with pytest.raises(UserError, match='64x32 but its label .* is 32x32'):
@@ -290,7 +290,8 @@ def test_a_bad_label_in_an_item_is_named(tmp_path):
     (dict(data_root='/nowhere/at/all'), 'data root /nowhere/at/all does not exist'),
     (dict(img_dir='leftImg9bit/train'), 'image folder .*leftImg9bit/train does not exist .*holds: .*gtFine'),
     (dict(ann_dir='gtFin/train'), 'label folder .*gtFin/train does not exist'),
-    (dict(img_suffix='.tiff'), r'no image ending with \.tiff'),
+    (dict(img_suffix='.PNG'), r'no image ending with \.PNG in .* \(it holds .*_leftImg8bit\.png\)'),
+    (dict(classes=['road', 'car'], palette=[[0, 0, 0]]), 'palette has 1 colours, and there are 2 classes'),
     (dict(split='/nowhere.txt'), 'split file /nowhere.txt does not exist'),
     (dict(img_dirs='x'), "unknown key 'img_dirs' in dataset 'CityscapesDataset': did you mean 'img_dir'"),
     (dict(type='CityscapeDataset'), "unknown dataset type 'CityscapeDataset': did you mean 'Cityscapes"),

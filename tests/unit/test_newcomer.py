@@ -4,6 +4,7 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -103,3 +104,15 @@ def test_the_table_of_downloads_names_what_the_programs_ask_for():
     program = (ROOT / 'tools/make_adverse.py').read_text()
     for archive in re.findall(r'\b(?:disparity|camera)_\w+\.zip', program):
         assert f'`{archive}`' in table
+
+
+def test_a_network_of_more_classes_than_the_data_is_told(monkeypatch):
+    """A forgotten num_classes: the 19 of the base config were trained on three."""
+    from tools import train
+    told: list[str] = []
+    monkeypatch.setattr(train, 'get_root_logger', lambda: SimpleNamespace(warning=told.append))
+    data = SimpleNamespace(CLASSES=('water', 'quay', 'ship'))
+    train.check_classes(data, 3)
+    assert not told
+    train.check_classes(data, 19)
+    assert told == ['the training set has 3 classes and the network 19 (model.decode_head.num_classes)']

@@ -306,6 +306,12 @@ def test_an_earlier_report_is_replaced_and_another_file_is_not(tmp_path, capsys)
     assert call(capsys)[0] == 2
 
 
+def test_without_plotly_a_command_is_told_that_works_beside_a_wheel(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(report.importlib.util, 'find_spec', lambda name: None)
+    code, _, error = call(capsys, tmp_path)
+    assert code == 1 and error == "error: the report needs Plotly: pip install 'plotly>=6,<7'\n"
+
+
 def test_runs_of_a_table_are_found_in_its_order(tmp_path, monkeypatch, capsys):
     cfgs = [dict(name=f'toy_{method}_net_s{seed}', _base_=[]) for method in 'ba' for seed in (0, 1)]
     monkeypatch.setattr(report, 'generate_experiment_cfgs', lambda number: cfgs)

@@ -81,8 +81,8 @@ def check_label_values(label: np.ndarray, num_classes: int, ignore_index: int, p
     strange = strange[strange != ignore_index]
     if len(strange):
         raise UserError(f'label value {strange[0]} in {path} is outside the {num_classes} classes '
-                        f'(0 ... {num_classes - 1}; ignored: {ignore_index}): convert the labels to train '
-                        'ids with tools/convert_datasets')
+                        f'(0 ... {num_classes - 1}; ignored: {ignore_index}): name all classes in the '
+                        'config, or convert the labels to their ids (tools/convert_datasets)')
 
 
 @PIPELINES.register_module()
