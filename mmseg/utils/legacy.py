@@ -7,6 +7,7 @@ from typing import Any
 from mmcv import ConfigDict
 
 from .errors import ConfigError
+from .legacy_alignment import update_alignment
 from .registry import check_keys
 
 # IMTRv21_5 is the placeholder for an encoder in the reference's base files, which runs it as MiT-B5
@@ -32,7 +33,8 @@ def update_legacy_cfg(cfg: Any) -> Any:
     ``ema_drop_path_rate`` and losses that no longer exist, turns sizes that json wrote as lists
     into tuples, gathers the keys of MIC (``mask_mode``, …) in ``uda.masked``, and removes training's
     ``work_dir`` and ``log_config`` from ``model.train_cfg``. MIC's ``log_config.img_interval`` becomes
-    ``uda.debug_img_interval``, which in its code has no effect. A config of today keeps its meaning.
+    ``uda.debug_img_interval``, which in its code has no effect. AdvSeg and MinEnt: ``update_alignment``.
+    A config of today keeps its meaning.
 
     Args:
         cfg: a whole config (mmcv.Config or dict) with ``model`` and perhaps ``data`` and ``uda``.
@@ -42,6 +44,7 @@ def update_legacy_cfg(cfg: Any) -> Any:
             cfg[key] = ConfigDict(_modern(cfg[key]))
     if MASKED_KEYS.keys() & (cfg.get('uda') or {}).keys():
         cfg['uda'] = ConfigDict(_with_masked(cfg['uda']))
+    update_alignment(cfg)
     logs = cfg.get('log_config') or {}
     if 'img_interval' in logs:
         interval = logs.pop('img_interval')

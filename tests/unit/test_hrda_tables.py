@@ -11,15 +11,11 @@ from golden import DATA
 from experiments import generate_experiment_cfgs, resolve
 from mmseg.experiments.description import describe
 from mmseg.experiments.full_resolution import FullResolution
-from mmseg.utils import UserError
+from mmseg.utils import ConfigError, UserError
 from mmseg.utils.legacy import update_legacy_cfg
 
 RELEASED = json.loads(gzip.decompress((DATA / 'hrda_mic_configs.json.gz').read_bytes()))
 ROWS = {row['name']: (table, row) for table, rows in RELEASED['rows'].items() for row in rows}
-# of AdvSeg and MinEnt: the released key of the weights; what their own masked pass has, if there is one
-WEIGHTS = dict(AdvSeg='lambda_adv_target', MinEnt='lambda_ent')
-TEACHER = dict(alpha=0.999, pseudo_threshold=0.968, pseudo_weight_ignore_top=0, pseudo_weight_ignore_bottom=0,
-               blur=True, color_jitter_strength=0.2, color_jitter_probability=0.2)
 
 
 @cache
@@ -62,37 +58,48 @@ def test_settings_are_those_of_the_release(name):
         assert {k: cfg[key][k] for k in value} == value
 
 
+def released_config(row: dict) -> dict:
+    """A released row in the words of here, as a run folder's config or a config file would be."""
+    return as_json(update_legacy_cfg(dict(
+        model=dict(row['model']), uda=dict(row['uda']), optimizer=dict(row['optimizer']), lr_config={})))
+
+
 def expected_method(row: dict) -> dict:
-    """The released ``uda`` in the words of here."""
-    uda = as_json(update_legacy_cfg(dict(uda=dict(row['uda'])))['uda'])
+    uda = released_config(row)['uda']
     if 'masked' in uda:
         uda['masked'] = {key: value for key, value in uda['masked'].items() if value != 'same'}
-    if uda['type'] not in WEIGHTS:
-        return uda
-    weights = uda.pop(WEIGHTS[uda['type']])
-    uda['weights'] = dict(decode=weights['main'], aux=weights['aux'])
-    if row['model']['type'] == 'HRDAEncoderDecoder':
-        uda['scale'] = row['model']['feature_scale']
-    if 'masked' in uda:
-        assert {key: uda.pop(key) for key in TEACHER} == TEACHER
-    assert uda.pop('debug_img_interval') == 1000
-    if uda['type'] == 'AdvSeg':
-        assert (uda.pop('lr_D'), uda.pop('lr_D_power'), uda.pop('lr_D_min')) == (1e-4, 0.9, 0)
-        assert uda.pop('discriminator_type') == 'LS'
-        uda.update(distance='mse', discriminator=dict(kind='bdl'))
     return uda
 
 
 def optimizer_of(cfg: dict, row: dict) -> dict:
     """The network's."""
-    optimizer = cfg['optimizer']
+    optimizer, expected = cfg['optimizer'], released_config(row)
     if row['uda']['type'] == 'AdvSeg':
-        assert optimizer['discriminator'] == dict(type='Adam', lr=1e-4, betas=[0.9, 0.99])
-        assert cfg['lr_config']['by_optimizer'] == dict(
-            discriminator=dict(policy='poly', power=0.9, min_lr=0.0))
+        assert optimizer['discriminator'] == expected['optimizer']['discriminator']
+        assert cfg['lr_config']['by_optimizer'] == expected['lr_config']['by_optimizer']
         optimizer = optimizer['student']
     return optimizer if row['optimizer']['paramwise_cfg']['custom_keys'] else dict(
         optimizer, paramwise_cfg=row['optimizer']['paramwise_cfg'])
+
+
+def test_a_released_adversarial_config_is_brought_up_to_date():
+    """lr_D and its schedule become an optimiser's; what is of today keeps its meaning."""
+    released = dict(
+        model=dict(type='HRDAEncoderDecoder', feature_scale=0.5), optimizer=dict(type='AdamW', lr=6e-5),
+        lr_config=dict(policy='poly', warmup='linear'), uda=dict(
+            type='AdvSeg', discriminator_type='Vanilla', lr_D=2e-4, lr_D_power=0.8, lr_D_min=1e-6, alpha=0.9,
+            lambda_adv_target=dict(main=0.003, aux=0.001), debug_img_interval=1000, blur=True))
+    new = as_json(update_legacy_cfg(released))
+    assert new['uda'] == dict(type='AdvSeg', distance='bce', discriminator=dict(kind='bdl'), scale=0.5,
+                              weights=dict(decode=0.003, aux=0.001), alpha=0.9)  # which is then refused
+    assert new['optimizer'] == dict(student=dict(type='AdamW', lr=6e-5), discriminator=dict(
+        type='Adam', lr=2e-4, betas=[0.9, 0.99]))
+    assert new['lr_config'] == dict(policy='poly', warmup='linear', by_optimizer=dict(
+        discriminator=dict(policy='poly', power=0.8, min_lr=1e-6)))
+    assert as_json(update_legacy_cfg(new)) == new
+    with pytest.raises(ConfigError, match="'WGAN': known are LS, Vanilla"):
+        update_legacy_cfg(dict(uda=dict(type='AdvSeg', lambda_adv_target=dict(main=1, aux=0),
+                                        discriminator_type='WGAN')))
 
 
 def assert_model(model: dict, row: dict) -> None:
