@@ -16,6 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmseg.report.collected import with_earlier
 from mmseg.report.figures import digest, draw, figures_of
 from mmseg.report.results import with_tables
 from mmseg.utils import ArgumentParser, DataError, UserError, one_line_errors
@@ -33,6 +34,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def read_results(folder: Path, name: str) -> dict[str, Any]:
+    """The results of experiment ``name``, or, for '900_904', those of the first with the runs of the others
+    that it has not."""
+    first, *others = (_read(folder, one) for one in name.split('_'))
+    for other in others:
+        first = with_earlier(first, other)
+    return first
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
     path = folder / f'{name}.json'
     try:
         return json.loads(path.read_text(encoding='utf-8'))

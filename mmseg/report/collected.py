@@ -122,12 +122,12 @@ def _rounded(value: float | None) -> float | None:
 
 
 def with_earlier(results: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
-    """``results``, and the runs of ``earlier`` that it does not have. An evaluation of certainty is kept
-    where the same run has none now."""
+    """``results``, and the runs of ``earlier`` that it does not have. What was measured of a run is kept
+    where the same run has it not now, such as an evaluation of certainty."""
     kept = {run['name']: run for run in earlier['runs']}
     for run in results['runs']:
         before = kept.get(run['name'], {})
-        if run['certainty'] is None and before.get('mIoU') == run['mIoU']:
-            run = {**run, **{key: before.get(key) for key in ('certainty', 'entropies')}}
+        if before.get('mIoU') == run['mIoU']:
+            run = {**run, **{key: value for key, value in before.items() if run.get(key) is None}}
         kept[run['name']] = run
     return {**results, 'runs': sorted(kept.values(), key=lambda run: (run['label'], run['seed']))}

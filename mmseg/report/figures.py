@@ -1,4 +1,5 @@
-"""Figures of a page made of the results of experiments: ``![…](results/ID_KIND.svg)`` in it says which."""
+"""Figures of a page made of the results of experiments: ``![…](results/ID_KIND.svg)`` in it says which; ID
+is one, or several joined by '_'."""
 from __future__ import annotations
 
 import hashlib
@@ -16,7 +17,7 @@ from mmseg.utils import DataError, did_you_mean
 
 from .results import Rows, grid_of, rows_of
 
-PLACE = re.compile(r'!\[[^\]]*\]\(results/(?P<id>\d+)_(?P<kind>\w+)\.svg\)')
+PLACE = re.compile(r'!\[[^\]]*\]\(results/(?P<id>\d+(?:_\d+)*)_(?P<kind>\w+)\.svg\)')
 SIZE = (7.0, 3.6)  # inches
 
 

@@ -1,5 +1,5 @@
 """Tables of a page made of the results of experiments: ``<!-- table: ID KIND -->`` in a page of docs/ says
-where the table of docs/results/ID.json stands."""
+where the table of docs/results/ID.json stands; ID is one, or several joined by '_'."""
 from __future__ import annotations
 
 import re

@@ -202,6 +202,18 @@ def test_a_figure_is_made_anew_if_its_data_are_others(tmp_path):
     assert end.value.code == 1
 
 
+def test_two_experiments_make_one_table(tmp_path):
+    """The same training is a row once, with what either has of it."""
+    again = counted(0, [0.1, 0.2])
+    for number, runs in ((5, RUNS[4:6]), (6, [again, run(dacs(dict(target=0.2)), 0, 0.3, name='other')])):
+        (tmp_path / f'{number}.json').write_text(json.dumps(collect(runs, number, 'toy', 'command')))
+    results = results_tables.read_results(tmp_path, '5_6')
+    assert results['experiment'] == 5
+    found = {one['name']: one for one in results['runs']}
+    assert [*found] == ['name_s0', 'name_s1', 'other_s0']
+    assert found['name_s0']['pseudo_labels']['right'] == [0.1, 0.2] and not found['name_s1']['pseudo_labels']
+
+
 def test_a_kind_that_is_not_known_is_told():
     with pytest.raises(DataError, match="'scores'"):
         table('score')
