@@ -40,16 +40,22 @@ def row_of(name: str) -> str:
 
 def variants(cfgs: Sequence[dict]) -> list[str]:
     """What tells each config from the first one of its name without the seed: ', runner.max_iters = 4', or ''
-    where nothing does. Seeds, names and places make no difference."""
+    where nothing does. Seeds, names and places make no difference. All settings are named where the first
+    ``SHOWN`` do not tell it from the others."""
     first: dict[str, dict] = {}
-    found = []
+    found: list[tuple[tuple[str, ...], list[str]]] = []
+    longer: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
     for cfg in cfgs:
         settings = {key: value for key, value in without_places(cfg).items()
                     if key not in ('seed', 'exp', *PLACE_KEYS) and not key.startswith('name')}
+        row = row_of(cfg['name'])
         other = [line.split(' (was ')[0].lstrip('~+- ')
-                 for line in differences(first.setdefault(row_of(cfg['name']), settings), settings)]
-        found.append(''.join(f', {line}' for line in [*other[:SHOWN], *['…'] * (len(other) > SHOWN)]))
-    return found
+                 for line in differences(first.setdefault(row, settings), settings)]
+        short = (row, *other[:SHOWN], *['…'] * (len(other) > SHOWN))
+        found.append((short, other))
+        longer.setdefault(short, set()).add(tuple(other))
+    return [''.join(f', {line}' for line in (short[1:] if len(longer[short]) == 1 else other))
+            for short, other in found]
 
 
 def without_places(node: Any) -> Any:

@@ -6,6 +6,7 @@ import statistics
 
 import pytest
 
+from mmseg.experiments.differences import variants
 from mmseg.utils.files import write_json
 from run_experiments import changed, resolve, unfold
 from tools import summarize
@@ -123,6 +124,14 @@ def test_any_folders_of_runs(tmp_path, capsys):
         f'| toy_a | 55.00 ± {statistics.stdev([50, 60]):.2f} | 2 |', '| toy_a, lr = 0.1 | 30.00 | 1 |']
     assert err == f'missing: toy_a_s2 (partial: {begun})\n'
     assert of_runs(capsys, *folders, '--seeds', '1')[1].splitlines()[2:] == ['| toy_a | 60.00 | 1 |']
+
+
+def test_settings_that_differ_late_are_named_where_the_first_do_not_tell_them_apart():
+    """Or two kinds of runs would be one row, averaged as if they were seeds."""
+    one = dict(name='x_s0', a=1, b=1, c=1, d=1, e=1)
+    changes = [{}, dict(a=2, b=2, c=2, d=2), dict(a=2, b=2, c=2, e=5), dict(b=2, c=2, d=2, e=2)]
+    assert variants([{**one, **change} for change in changes]) == [
+        '', ', a = 2, b = 2, c = 2, d = 2', ', a = 2, b = 2, c = 2, e = 5', ', b = 2, c = 2, d = 2, …']
 
 
 def test_mistakes_in_folders(tmp_path, capsys):
