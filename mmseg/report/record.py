@@ -122,11 +122,14 @@ def read_record(folder: Path, more_scores: Path | None = None) -> RunRecord:
 def _json_lines(path: Path, tell: Callable[[str], None]) -> list[dict[str, Any]]:
     """The lines of a file that a training may be writing, so its last may be cut; none without the file."""
     lines = path.read_text(encoding='utf-8', errors='replace').splitlines() if path.is_file() else []
-    try:
-        return [json.loads(line) for line in lines]
-    except ValueError as error:
-        tell(f'{path.name} is damaged: {error}')
-        return []
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(json.loads(line))
+        except ValueError as error:  # in the middle: where a run was killed that then went on
+            if number < len(lines):
+                tell(f'{path.name}, line {number} is damaged: {error}')
+    return found
 
 
 def _environment(folder: Path) -> dict[str, str]:

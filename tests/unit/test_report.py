@@ -280,6 +280,19 @@ def test_closing_lines(tmp_path):
     assert lines[1] == 'time:   4:30:00 for 3 runs' and lines[2].endswith('python -m tools.report --exp 5')
 
 
+def test_a_cut_line_of_pseudo_labels_takes_no_other_with_it(tmp_path):
+    """A run is read while it writes; one that was killed there goes on behind the cut."""
+    folder = leave_run(tmp_path)
+    file = folder / 'pseudo_labels.jsonl'
+    file.write_text('{"step": 5}\n{"step": 10}\n{"st')
+    found = read_record(folder)
+    assert found.pseudo_labels == [{'step': 5}, {'step': 10}] and not found.faults
+    file.write_text('{"step": 5}\n{"st{"step": 10}\n{"step": 15}\n')
+    found = read_record(folder)
+    assert found.pseudo_labels == [{'step': 5}, {'step': 15}]
+    assert [fault for fault in found.faults if 'pseudo_labels.jsonl, line 2 is damaged' in fault]
+
+
 def test_a_finished_run_has_made_its_steps_though_the_log_ends_before(tmp_path):
     """Logged every 50 steps, a run of 2 or of 99 has no line of its last."""
     done, going = (leave_run(tmp_path, name, scores={20: 0.3}, done=name == 'a') for name in 'ab')
