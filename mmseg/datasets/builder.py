@@ -50,17 +50,17 @@ def build_dataset(cfg: dict | list | tuple, default_args: dict | None = None) ->
     if any(isinstance(cfg.get(key), list | tuple) for key in ('img_dir', 'split')):
         return build_dataset(_spread(cfg), default_args)
     own = find_type({**(default_args or {}), **cfg}, DATASETS)
-    _require_attributes(own, own, ('CLASSES', 'PALETTE'))  # or it would be told of arguments that it lacks
+    if own.__init__ is object.__init__:  # it sets nothing later, and would be told of arguments that it lacks
+        _require_attributes(own, own.__name__, ('CLASSES', 'PALETTE'))
     dataset = DATASETS.build(cfg, default_args=default_args)
-    _require_attributes(dataset, own, ('CLASSES', 'PALETTE', 'ignore_index'))
+    _require_attributes(dataset, type(dataset).__name__, ('CLASSES', 'PALETTE', 'ignore_index'))
     return dataset
 
 
-def _require_attributes(where: Any, own: type, names: tuple[str, ...]) -> None:
+def _require_attributes(where: Any, kind: str, names: tuple[str, ...]) -> None:
     for name in names:
         if not hasattr(where, name):
-            raise ConfigError(f"dataset '{own.__name__}' has no {name}: derive it from CustomDataset, which "
-                              'has it')
+            raise ConfigError(f"dataset '{kind}' has no {name}: derive it from CustomDataset, which has it")
 
 
 def build_train_dataset(data: dict) -> Dataset:

@@ -110,6 +110,9 @@ def build_lr_hook(cfg: Mapping) -> Hook:
     settings = {'by_epoch': False, **cfg}
     own = settings.pop('by_optimizer', None)
     if own:
+        for name, one in own.items():
+            if not isinstance(one, Mapping):
+                raise ConfigError(f"lr_config.by_optimizer.{name} is {one!r}, expected a dict with 'policy'")
         return SchedulesHook(build_lr_hook(settings), {name: build_lr_hook(one) for name, one in own.items()})
     if settings['by_epoch']:
         raise ConfigError('lr_config.by_epoch=True is not supported: a run is counted in steps')

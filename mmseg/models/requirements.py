@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from mmseg.core.method import Method
 from mmseg.utils import ConfigError
@@ -72,3 +72,15 @@ def _require_arguments(loss: Any, wanted: Collection[str]) -> None:
         if name not in parameters:
             raise ConfigError(f"loss '{type(loss).__name__}' has no argument {name}: a head calls "
                               'forward(logits, label, weight=…, ignore_index=…)')
+
+
+def check_logits(head: nn.Module, found: object) -> None:
+    """
+    Raises:
+        ConfigError: what a head returns are no logits (B num_classes h w). Features that nothing has
+            classified would be trained on, where they are more than the classes.
+    """
+    shape = tuple(found.shape) if isinstance(found, Tensor) else ()
+    if len(shape) != 4 or shape[1] != head.num_classes:
+        raise ConfigError(f"head '{type(head).__name__}' returns {shape or f'a {type(found).__name__}'}, "
+                          f'expected logits (B C h w) of C = {head.num_classes} classes (num_classes)')

@@ -124,6 +124,16 @@ def test_an_encoder_without_its_weights_method_is_told():
         model.init_weights()
 
 
+class LateClasses(Dataset):
+    def __init__(self):
+        self.CLASSES, self.PALETTE, self.ignore_index = ('a',), ((0, 0, 0),), 255
+
+
+@pytest.mark.parametrize('kind', [LateClasses, lambda: LateClasses()])
+def test_a_data_set_may_name_its_classes_when_it_is_made(kind):
+    assert build_dataset(dict(type=kind)).CLASSES == ('a',)
+
+
 def test_a_data_set_of_named_classes_has_colours(tmp_path):
     class Own(CustomDataset):
         CLASSES = ('road', 'sky')
@@ -183,3 +193,22 @@ def test_a_head_that_returns_no_logits(found, told):
                                decode_head=dict(HEAD, type=Own, in_channels=3)))
     with pytest.raises(ConfigError, match=f"head 'Own' {told}"):
         net.outputs(torch.zeros(1, 3, 8, 8))
+
+
+def test_a_head_with_all_that_is_asked_for_needs_no_base_class():
+    class Own(Bare):
+        num_classes, align_corners, ignore_index, losses_decode, sampler = 3, False, 255, (), None
+
+        def training_logits(self, inputs):
+            return {'': inputs[0]}
+
+        def upsample(self, logits, size):
+            return nn.functional.interpolate(logits, size)
+
+    class Maps(Bare):
+        def forward(self, img):
+            return [img[..., ::2, ::2]]
+
+    net = build_segmentor(dict(type='EncoderDecoder', backbone=dict(type=Maps), decode_head=dict(type=Own)))
+    [output] = net.outputs(torch.zeros(1, 3, 8, 8))
+    assert output.logits.shape == (1, 3, 8, 8)

@@ -63,6 +63,7 @@ def test_discriminators_of_advseg_have_no_warm_up():
     (NAMED, dict(jugde=dict(policy='poly')), "by_optimizer has 'jugde', and .* student, judge"),
     (dict(type='SGD', lr=1.0), dict(student=dict(policy='poly')), "'student', and .* has one optimiser"),
     (NAMED, dict(judge=dict(power=1.0)), "key 'policy' is missing"),
+    (NAMED, dict(judge='poly'), "lr_config.by_optimizer.judge is 'poly', expected a dict with 'policy'"),
     (NAMED, dict(judge=dict(policy='StoppedPoly', horizon=1)), 'horizon is 1, but the run has 2 steps')])
 def test_mistakes_are_told(optimizer, schedule, told):
     lr_config = dict(policy='poly', by_optimizer=schedule)

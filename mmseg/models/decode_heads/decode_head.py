@@ -141,17 +141,6 @@ class BaseDecodeHead(nn.Module, ABC):
         seg_logit = seg_logit.to(torch.promote_types(seg_logit.dtype, torch.float32))
         return self.resize(seg_logit, size)
 
-    def check_logits(self, found: object) -> None:
-        """
-        Raises:
-            ConfigError: what a head returns are no logits (B num_classes h w). Features that nothing has
-                classified would be trained on, where they are more than the classes.
-        """
-        shape = tuple(found.shape) if isinstance(found, Tensor) else ()
-        if len(shape) != 4 or shape[1] != self.num_classes:
-            raise ConfigError(f"head '{type(self).__name__}' returns {shape or f'a {type(found).__name__}'}, "
-                              f'expected logits (B C h w) of C = {self.num_classes} classes (num_classes)')
-
     def training_logits(self, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
         """All outputs that training supervises, at the head's resolution, by the prefix of their names in
         the log. The first is the prediction; it has no prefix where it is the only one."""

@@ -22,7 +22,7 @@ from ..builder import SEGMENTORS
 from ..losses.labelled_pass import Labelled, labelled_pass
 from ..losses.supervision import supervise
 from ..output import HeadOutput, SegOutput, View
-from ..requirements import require
+from ..requirements import check_logits, require
 from ..utils.resize import resize
 from .sliding_window import slide_inference
 
@@ -102,7 +102,7 @@ class EncoderDecoder(Method):
         with self._autocast(img):
             for prefix, head in (('decode', self.decode_head), *self.auxiliary_heads()):
                 for name, logits in head.training_logits(features).items():
-                    head.check_logits(logits)
+                    check_logits(head, logits)
                     key = f'{prefix}.{name}' if name else prefix
                     supervised[key] = HeadOutput(head.upsample(logits, img.shape[2:]), head, logits)
         return SegOutput([View(img, features)], supervised)
