@@ -20,7 +20,13 @@ Rows = dict[str, dict[int, dict]]  # label of a method → seed → run
 
 
 def rows_of(results: Mapping[str, Any]) -> Rows:
-    """The runs by method, in the order of their mean score."""
+    """The runs by method, in the order of their mean score.
+
+    Raises:
+        DataError: there are none.
+    """
+    if not results['runs']:
+        raise DataError(f"experiment {results['experiment']}: its data have no finished run")
     rows: Rows = {}
     for run in results['runs']:
         rows.setdefault(run['label'], {})[run['seed']] = run
@@ -92,11 +98,18 @@ def grid_table(results: Mapping[str, Any]) -> str:
 
 
 def grid_of(results: Mapping[str, Any]) -> dict[tuple[float, float], float]:
-    """(h, λ) → mIoU in percent, mean over the seeds."""
+    """(h, λ) → mIoU in percent, mean over the seeds.
+
+    Raises:
+        DataError: there is no run of an entropy balance whose target is a number.
+    """
     found: dict[tuple[float, float], list[float]] = {}
     for run in results['runs']:
         if balance := run.get('balance'):
             found.setdefault((balance['target'], balance['loss_weight']), []).append(100 * run['mIoU'])
+    if not found:
+        raise DataError(f"experiment {results['experiment']}: its data have no run of an entropy balance "
+                        'with a number as its target')
     return {place: statistics.fmean(scores) for place, scores in found.items()}
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,16 @@ def test_two_experiments_make_one_table(tmp_path):
     found = {one['name']: one for one in results['runs']}
     assert [*found] == ['name_s0', 'name_s1', 'other_s0']
     assert found['name_s0']['pseudo_labels']['right'] == [0.1, 0.2] and not found['name_s1']['pseudo_labels']
+
+
+@pytest.mark.parametrize('kind, runs, told', [('classes', [], 'experiment 5: .* no finished run'),
+                                              ('scores', [], 'experiment 5: .* no finished run'),
+                                              ('grid', RUNS[:1], 'experiment 5: .* no run of an entropy')])
+def test_data_without_what_a_table_or_figure_shows_are_told(kind, runs, told):
+    results = collect(runs, 5, 'toy', 'command')
+    for made in (TABLES[kind], *[partial(draw, kind)] * (kind in FIGURES)):
+        with pytest.raises(DataError, match=told):
+            made(results)
 
 
 def test_a_kind_that_is_not_known_is_told():
