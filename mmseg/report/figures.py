@@ -104,9 +104,9 @@ def mixed_entropies_figure(results: Mapping[str, Any]) -> Figure:
     for label, runs in rows_of(results).items():
         found = [run['mixed_entropies'] for run in runs.values() if run.get('mixed_entropies')]
         if found:
-            steps = found[0]['steps']
-            low, median, high = (np.mean([one[key] for one in found], axis=0)
-                                 for key in ('q25', 'q50', 'q75'))
+            steps = sorted(set.intersection(*(set(one['steps']) for one in found)))
+            low, median, high = (np.mean([[one[key][one['steps'].index(step)] for step in steps]
+                                          for one in found], axis=0) for key in ('q25', 'q50', 'q75'))
             line, = axes.plot(steps, median, label=label)
             axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.15)
     for target in _targets(rows_of(results)):

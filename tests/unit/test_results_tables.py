@@ -173,8 +173,8 @@ def test_a_figure_shows_what_was_measured(kind):
         runs[0].curves['mIoU'] = {10: 0.2, 20: right}
         runs[0].calibration = dict(scores={}, entropy_histogram=dict(HISTOGRAM, right=[6, 1000 * right]))
         runs[2].curves['mIoU'] = {20: right}
-        runs[3].curves.update({f'mix.H.q{percent:02d}': {5: right, 10: right / 2}
-                               for percent in ENTROPY_PERCENTS})
+        for n, steps in ((3, {5: right, 10: right / 2}), (4, {7: 1.0, 10: right})):  # logged differently
+            runs[n].curves.update({f'mix.H.q{percent:02d}': steps for percent in ENTROPY_PERCENTS})
         return draw(kind, collect(runs, 5, 'toy', 'command'))
 
     def drawn(figure: bytes) -> bytes:
