@@ -7,10 +7,12 @@ from typing import Any
 from mmcv import ConfigDict
 
 from .errors import ConfigError
+from .registry import check_keys
 
 WEIGHTS = {'AdvSeg': 'lambda_adv_target', 'MinEnt': 'lambda_ent'}  # dict(main=…, aux=…) there
 DISTANCES = {'LS': 'mse', 'Vanilla': 'bce'}
-# What the teacher of a masked pass has there among the method's own keys, and here by itself.
+# What the teacher of a masked pass has there among the method's own keys, where the method itself has no use
+# for it; here by itself.
 TEACHER = {'alpha': 0.999, 'pseudo_threshold': 0.968, 'pseudo_weight_ignore_top': 0,
            'pseudo_weight_ignore_bottom': 0, 'blur': True, 'color_jitter_strength': 0.2,
            'color_jitter_probability': 0.2}
@@ -24,13 +26,17 @@ def update_alignment(cfg: Any) -> None:
         return
     new = dict(uda)
     weights = new.pop(WEIGHTS[uda['type']])
-    new['weights'] = dict(decode=weights['main'], aux=weights['aux'])
+    check_keys(weights, ('main', 'aux'), f'uda.{WEIGHTS[uda["type"]]}')
+    new['weights'] = dict(decode=weights.get('main', 0.0), aux=weights.get('aux', 0.0))
     new.pop('debug_img_interval', None)  # these methods make no pictures
     if (cfg.get('model') or {}).get('type') == 'HRDAEncoderDecoder':
         new['scale'] = cfg['model'].get('feature_scale', 1)  # of the fused logits
+    masked = new.get('masked') or {}
     for key, value in TEACHER.items():
-        if new.get(key) == value:
-            del new[key]
+        if new.get(key) == value or not masked:
+            new.pop(key, None)
+        elif key in new and masked.get(key) == 'same':
+            masked[key] = new.pop(key)
     if uda['type'] == 'AdvSeg':
         _with_discriminator(cfg, new)
     cfg['uda'] = ConfigDict(new)

@@ -91,12 +91,17 @@ def test_a_released_adversarial_config_is_brought_up_to_date():
             lambda_adv_target=dict(main=0.003, aux=0.001), debug_img_interval=1000, blur=True))
     new = as_json(update_legacy_cfg(released))
     assert new['uda'] == dict(type='AdvSeg', distance='bce', discriminator=dict(kind='bdl'), scale=0.5,
-                              weights=dict(decode=0.003, aux=0.001), alpha=0.9)  # which is then refused
+                              weights=dict(decode=0.003, aux=0.001))
     assert new['optimizer'] == dict(student=dict(type='AdamW', lr=6e-5), discriminator=dict(
         type='Adam', lr=2e-4, betas=[0.9, 0.99]))
     assert new['lr_config'] == dict(policy='poly', warmup='linear', by_optimizer=dict(
         discriminator=dict(policy='poly', power=0.8, min_lr=1e-6)))
     assert as_json(update_legacy_cfg(new)) == new
+    masked = update_legacy_cfg(dict(uda=dict(
+        type='MinEnt', lambda_ent=dict(main=0.1), alpha=0.9, blur=True, mask_mode='separate',
+        mask_alpha='same')))
+    assert as_json(masked['uda']) == dict(type='MinEnt', weights=dict(decode=0.1, aux=0.0), masked=dict(
+        mode='separate', alpha=0.9))
     with pytest.raises(ConfigError, match="'WGAN': known are LS, Vanilla"):
         update_legacy_cfg(dict(uda=dict(type='AdvSeg', lambda_adv_target=dict(main=1, aux=0),
                                         discriminator_type='WGAN')))
