@@ -105,7 +105,7 @@ def check_data_set(cfg: Any) -> None:
         return
     kind = find_type(cfg, DATASETS)
     settings = {key: value for key, value in cfg.items() if key != 'type'}
-    _check_call(kind, settings, kind.__name__)
+    _check_call(kind, settings, (), kind.__name__)
     Compose(settings['pipeline'])
 
 
