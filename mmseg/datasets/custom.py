@@ -202,8 +202,8 @@ class CustomDataset(SegEvaluator, Dataset):
         twice = [name for name, count in Counter(classes).items() if count > 1]
         if twice:
             raise UserError(f"the class '{twice[0]}' is named twice: each class has one number")
-        if palette is not None and len(palette) != len(classes):
-            raise UserError(f'palette has {len(palette)} colours, and there are {len(classes)} classes')
+        if palette is not None and len(palette) < len(classes):
+            raise UserError(f'palette has {len(palette)} colours for {len(classes)} classes')
         if known:
             for name in classes:
                 if name not in known:

@@ -49,6 +49,16 @@ def forget_loggers() -> None:
     mmcv_logging.logger_initialized.pop('mmseg', None)
 
 
+@pytest.fixture(autouse=True)
+def determinism_left_as_it_was(monkeypatch):
+    """A program with --deterministic ends with its process, which is this one here."""
+    monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG', raising=False)
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
+    yield
+    torch.use_deterministic_algorithms(before[0])
+    torch.backends.cudnn.deterministic = before[1]
+
+
 @pytest.fixture
 def run_program(capsys, monkeypatch, tmp_path):
     """Start a program in an empty folder, as a user would; see :func:`start`."""

@@ -291,7 +291,7 @@ def test_a_bad_label_in_an_item_is_named(tmp_path):
     (dict(img_dir='leftImg9bit/train'), 'image folder .*leftImg9bit/train does not exist .*holds: .*gtFine'),
     (dict(ann_dir='gtFin/train'), 'label folder .*gtFin/train does not exist'),
     (dict(img_suffix='.PNG'), r'no image ending with \.PNG in .* \(it holds .*_leftImg8bit\.png\)'),
-    (dict(classes=['road', 'car'], palette=[[0, 0, 0]]), 'palette has 1 colours, and there are 2 classes'),
+    (dict(classes=['road', 'car'], palette=[[0, 0, 0]]), 'palette has 1 colours for 2 classes'),
     (dict(split='/nowhere.txt'), 'split file /nowhere.txt does not exist'),
     (dict(img_dirs='x'), "unknown key 'img_dirs' in dataset 'CityscapesDataset': did you mean 'img_dir'"),
     (dict(type='CityscapeDataset'), "unknown dataset type 'CityscapeDataset': did you mean 'Cityscapes"),
