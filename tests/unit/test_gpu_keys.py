@@ -231,14 +231,6 @@ def test_a_training_that_waits_for_data_says_so_once(waiting, told, caplog):
 
 # ---------------------------------------------------------------- processes
 
-@pytest.fixture
-def one_process(tmp_path):
-    torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/meeting', rank=0,
-                                         world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
-
-
 def test_compressed_gradients_are_rounded_on_their_way(one_process):
     layer = nn.Linear(2, 1, bias=False)
     plain, compressed = copy.deepcopy(layer), copy.deepcopy(layer)

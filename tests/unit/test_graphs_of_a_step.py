@@ -26,14 +26,6 @@ DISTANCE = dict(imnet_feature_dist_lambda=0.05, imnet_feature_dist_classes=THING
 SMALL = dict(size=32, cell=8)
 
 
-@pytest.fixture
-def one_process(tmp_path):
-    torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/meeting', rank=0,
-                                         world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
-
-
 @pytest.fixture(autouse=True)
 def fresh_compiler():
     torch._dynamo.reset()

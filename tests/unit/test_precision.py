@@ -203,14 +203,6 @@ def test_a_step_in_parts_is_one_step_of_the_method():
         assert torch.equal(one, other)
 
 
-@pytest.fixture
-def one_process(tmp_path):
-    torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/meeting', rank=0,
-                                         world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
-
-
 @pytest.mark.parametrize('uda', [True, False])
 def test_gradients_are_exchanged_once_a_step(one_process, uda):
     def exchanges(parts: int) -> list[int]:
