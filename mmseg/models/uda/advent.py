@@ -121,7 +121,7 @@ class ADVENT(MaskedHost):
         return [Pass(lambda: self._source(batch, maps), ('student',)),                               # 1
                 Pass(lambda: self._target(batch['target_img'], maps), ('student',)),                 # 2
                 *self.masked_passes(batch),
-                Pass(lambda: self._discriminate(maps), self.trainable()['discriminator'])]                # 3
+                Pass(lambda: self._discriminate(maps), self.trainable()['discriminator'])]           # 3
 
     def judged(self, output: HeadOutput) -> Tensor:
         """What the discriminators see of an output (B C h w)."""

@@ -7,8 +7,6 @@ docs/methods/advseg.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
 
 from torch import Tensor
 
@@ -16,8 +14,7 @@ from ..builder import UDA
 from ..losses.adversarial_loss import AdversarialLoss
 from ..output import HeadOutput
 from .advent import ADVENT, WEIGHTS
-
-JUDGE: Mapping[str, Any] = MappingProxyType(dict(kind='bdl'))
+from .bdl import JUDGE
 
 
 @UDA.register_module()
