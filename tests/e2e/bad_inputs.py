@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from conftest import write_tiny
+from programs import write_tiny
 
 from mmseg.checkpoint.weights import save_checkpoint
 from mmseg.models import build_segmentor

@@ -4,7 +4,7 @@ from __future__ import annotations
 import bad_inputs
 import bad_inputs_tools
 import pytest
-from conftest import Ended, check_refusal, start, state_of_files
+from programs import Ended, check_refusal, start, state_of_files
 
 
 @pytest.fixture(scope='module')

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import Ended, check_refusal, start, state_of_files, write_tiny
+from programs import Ended, check_refusal, start, state_of_files, write_tiny
 
 
 @pytest.fixture

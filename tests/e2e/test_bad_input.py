@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from programs import ROOT
 
 from mmseg.checkpoint.weights import save_checkpoint
 from mmseg.experiments.runs import run_lock

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, start
+from programs import ROOT, start
 
 CAMVID = Path(os.environ.get('CAMVID_ROOT') or ROOT.parent / 'shared' / 'data' / 'camvid')
 CONFIG = ROOT / 'configs' / 'camvid' / 'camvid_day2dusk_ebda_effnetlite0_s0.py'

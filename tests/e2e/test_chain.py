@@ -1,4 +1,4 @@
-"""From drawn scenes to a submission, by the real programs; the scenes come from conftest."""
+"""From drawn scenes to a submission, by the real programs; drawn once for all tests."""
 from __future__ import annotations
 
 import json
@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import MIN_PIXELS, SMALL_WH, STREETS_TEST, start
 from PIL import Image
+from programs import MIN_PIXELS, SMALL_WH, STREETS_TEST, start
 
 import run_experiments
 from experiments import generate_experiment_cfgs

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from programs import ROOT
 
 import run_experiments
 from mmseg.checkpoint.weights import load_file

@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 
 import torch
-from conftest import write_tiny
+from programs import write_tiny
 
 from mmseg.apis import init_segmentor
 

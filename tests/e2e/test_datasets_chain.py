@@ -11,8 +11,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from conftest import SMALL_WH as SIZE
-from conftest import shrink
+from programs import SMALL_WH as SIZE
+from programs import shrink
 
 from mmseg.datasets import leaf_configs
 from mmseg.synthetic import write_streets

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from programs import ROOT
 from torch import multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 

@@ -7,7 +7,7 @@ import shlex
 import sys
 
 import pytest
-from conftest import ROOT, start
+from programs import ROOT, start
 
 from mmseg.datasets import DATASETS
 from mmseg.models import BACKBONES, HEADS, LOSSES, UDA

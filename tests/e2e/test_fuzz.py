@@ -20,9 +20,9 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
-from conftest import forget_loggers, start, write_tiny
 from hypothesis import strategies as st
 from PIL import Image
+from programs import forget_loggers, start, write_tiny
 
 from mmseg.datasets import build_dataset, build_train_dataset
 from mmseg.engine.runner import IterBasedRunner

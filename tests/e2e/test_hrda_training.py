@@ -6,7 +6,7 @@ import json
 import cv2
 import numpy as np
 import torch
-from conftest import ROOT, STREETS_TEST
+from programs import ROOT, STREETS_TEST
 
 from mmseg.checkpoint.weights import save_checkpoint
 from mmseg.models.builder import build_segmentor

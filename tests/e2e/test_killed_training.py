@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import forget_loggers
+from programs import forget_loggers
 from tqdm import tqdm
 
 from mmseg.checkpoint.files import checkpoints_of, verify_file

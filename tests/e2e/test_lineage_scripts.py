@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import torch
-from conftest import SMALL_WH
+from programs import SMALL_WH
 
 from experiments import generate_experiment_cfgs
 from mmseg.core.evaluation import eval_metrics, get_classes, get_palette, mean_iou

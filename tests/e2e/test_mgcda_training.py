@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, write_tiny
+from programs import ROOT, write_tiny
 
 from mmseg.apis import init_segmentor
 from mmseg.checkpoint.weights import save_checkpoint

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, start
+from programs import ROOT, start
 
 from mmseg.datasets import build_dataset
 from mmseg.utils.config import load_config

@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 import re
 
-from conftest import ROOT
+from programs import ROOT
 
 BLOCKS = re.findall(r'```python\n(.*?)```', (ROOT / 'docs/python.md').read_text(encoding='utf-8'), re.DOTALL)
 # as many steps, and so few pixels in a scene of the tests

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import start
+from programs import start
 
 from mmseg.checkpoint.weights import load_file
 from mmseg.models import build_train_model

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, STREETS_TEST
+from programs import ROOT, STREETS_TEST
 from two_processes import CLEAN
 
 import run_experiments

@@ -12,7 +12,7 @@ import shutil
 
 import pytest
 import torch
-from conftest import CROP, MIN_PIXELS, SMALL_WH
+from programs import CROP, MIN_PIXELS, SMALL_WH, start
 
 from experiments import generate_experiment_cfgs, resolve
 from mmseg.models import build_backbone
@@ -31,7 +31,6 @@ CFGS = {f'{number}/{cfg["name"]}': cfg for number in (100, 101, 120)
 @pytest.fixture(scope='module')
 def streets(tmp_path_factory):
     """GTA5, Cityscapes and ACDC with a few small streets, converted."""
-    from conftest import start
     root = tmp_path_factory.mktemp('data')
     write_streets(root, train=4, val=1, test=1, size=SMALL_WH, nproc=1, progress=False)
     write_layout('gta', root, train=4, val=1, size=SMALL_WH, patterns=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from conftest import STREETS_TEST
+from programs import STREETS_TEST
 
 from mmseg.checkpoint.weights import load_file
 from mmseg.utils.config import load_config

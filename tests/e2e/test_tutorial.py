@@ -5,8 +5,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import ROOT
 from nbclient import NotebookClient
+from programs import ROOT
 
 TUTORIAL = ROOT / 'docs/tutorial.ipynb'
 PICTURES = ('image/png', 'image/jpeg')

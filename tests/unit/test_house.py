@@ -78,6 +78,13 @@ def broken_imports(tree: ast.AST, text: str) -> Iterator[str]:
             yield f'{line}: {name}'
 
 
+def conftest_imports(tree: ast.AST, text: str) -> Iterator[str]:
+    """Each folder of tests has a conftest: which one the name means depends on what was collected before."""
+    for line, name in imported(tree):
+        if name.split('.')[0] == 'conftest':
+            yield f'{line}: {name}'
+
+
 def side_effects(tree: ast.AST, text: str) -> Iterator[str]:
     for line, name in imported(tree):
         if name.split('.')[0] == 'matplotlib':
@@ -102,6 +109,7 @@ OFFENDERS = [
     (markers, 'x = 1  # TODO later\n'),
     (broken_imports, 'from mmcv.ops import nms\n'),
     (broken_imports, 'from mmcv.parallel import MMDataParallel\n'),
+    (conftest_imports, 'def f():\n    from conftest import start\n'),
     (side_effects, 'import matplotlib.pyplot as plt\n'),
     (side_effects, 'def f():\n    print(1)\n'),
 ]
@@ -124,6 +132,12 @@ def test_models_neither_print_nor_plot_nor_write():
     files = sorted((ROOT / 'mmseg/models').rglob('*.py'))
     assert files
     assert offences(side_effects, files) == []
+
+
+def test_what_tests_share_is_imported_from_modules_of_its_own():
+    files = sorted((ROOT / 'tests').rglob('*.py'))
+    assert Path(__file__) in files
+    assert offences(conftest_imports, files) == []
 
 
 def test_the_training_step_is_short():
