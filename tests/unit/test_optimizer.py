@@ -3,11 +3,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from unittest.mock import patch
 
 import pytest
 import torch
 from golden import DATA
 from mmcv import Config
+from mmcv.runner import build_optimizer as mmcv_build_optimizer
+from on_meta import on_meta
 from torch import nn
 
 from mmseg.engine.optimizer import build_optimizer
@@ -25,7 +28,7 @@ def cfg() -> Config:
 
 
 def test_settings_of_every_parameter(cfg):
-    with torch.device('meta'):
+    with on_meta():
         model = build_train_model(cfg)
     groups = build_optimizer(model, cfg.optimizer).param_groups
     names = {id(p): name for name, p in model.named_parameters()}
@@ -102,3 +105,43 @@ def test_settings_of_a_json_config_are_lists():
     adamw = build_optimizer(nn.Linear(2, 2), dict(
         type='AdamW', lr=0.1, betas=[0.9, 0.99], paramwise_cfg=dict(bias_lr_mult=2.0)))
     assert [tuple(group['betas']) for group in adamw.param_groups] == [(0.9, 0.99)] * 2
+
+
+@pytest.mark.parametrize('settings', [
+    dict(lr=1e-3, weight_decay=0.01), dict(lr=1e-3),
+    dict(lr=1e-3, weight_decay=0.0, constructor='DefaultOptimizerConstructor')])
+def test_groups_are_those_of_mmcv_joined(settings):
+    last = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.LayerNorm(4), last)
+    last[0].requires_grad_(False)
+    paramwise = dict(custom_keys={'2.1': dict(lr_mult=10.0)}, bias_lr_mult=2.0)
+    built = build_optimizer(model, dict(settings, type='AdamW', paramwise_cfg=paramwise))
+    single = mmcv_build_optimizer(model, dict(settings, type='AdamW', paramwise_cfg=paramwise))
+    expected: dict[tuple, list] = {}
+    for group in single.param_groups:
+        expected.setdefault((group['lr'], group['weight_decay']), []).extend(
+            id(p) for p in group['params'] if p.requires_grad)
+    assert {(group['lr'], group['weight_decay']): [id(p) for p in group['params']]
+            for group in built.param_groups} == expected
+    assert len(built.param_groups) == len(expected) == 3
+
+
+def test_torch_compares_few_groups():
+    """It compares each with all before it, which took seconds for a thousand."""
+    model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(20)))
+    with patch.object(torch.optim.AdamW, 'add_param_group', autospec=True,
+                      side_effect=torch.optim.AdamW.add_param_group) as added:
+        build_optimizer(model, dict(type='AdamW', lr=0.1, paramwise_cfg=dict(bias_lr_mult=2.0)))
+    assert added.call_count == 4, 'two groups, before and after it is known which are fused'
+
+
+def test_a_parameter_of_two_modules_is_trained_once_if_so_asked():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[1].weight = model[0].weight
+    cfg = dict(type='SGD', lr=0.1, paramwise_cfg=dict(bias_lr_mult=2.0))
+    with pytest.raises(UserError, match='belongs to two modules.*bypass_duplicate'):
+        build_optimizer(model, cfg)
+    cfg['paramwise_cfg']['bypass_duplicate'] = True
+    with pytest.warns(UserWarning, match='duplicate'):
+        groups = build_optimizer(model, cfg).param_groups
+    assert sum(len(group['params']) for group in groups) == 3
