@@ -6,8 +6,9 @@ relative to the folder configs/ (as the reference implementation's scripts expec
 from __future__ import annotations
 
 import json
-import tempfile
+import pickle
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -296,18 +297,28 @@ def generate_experiment_cfgs(id: int) -> list[dict]:
     return [of_table(row, id) if isinstance(row, dict) else render(row, id) for row in TABLES[id][1]()]
 
 
+@cache
+def _base(file: str) -> bytes:
+    """Pickled, as the settings of ``mmseg.experiments.description`` are."""
+    if not Path(file).is_file():
+        raise UserError(f"base config '{file}' does not exist")
+    return pickle.dumps(plain(Config.fromfile(file))._cfg_dict.to_dict())
+
+
 def resolve(cfg: dict) -> dict:
-    """``cfg`` with the files of its ``_base_`` (relative to configs/) merged in, as a plain dict.
+    """``cfg`` with the files of its ``_base_`` (relative to configs/) merged in, as a plain dict. It is what
+    mmcv makes of a file with this content; each base is read once.
 
     Raises:
         UserError: a file of ``_base_`` does not exist.
+        KeyError: two of them set the same.
     """
-    bases = cfg.get('_base_', [])
-    base = [str((CONFIG_DIR / file).resolve()) for file in ([bases] if isinstance(bases, str) else bases)]
-    for file in base:
-        if not Path(file).is_file():
-            raise UserError(f"base config '{file}' does not exist")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / 'experiment.json'
-        path.write_text(json.dumps({**cfg, '_base_': base}))
-        return plain(Config.fromfile(str(path)))._cfg_dict.to_dict()
+    own = json.loads(json.dumps(cfg))
+    bases = own.pop('_base_', [])
+    merged: dict = {}
+    for file in [bases] if isinstance(bases, str) else bases:
+        base = pickle.loads(_base(str((CONFIG_DIR / file).resolve())))
+        if merged.keys() & base.keys():
+            raise KeyError(f'{file}: another base sets {sorted(merged.keys() & base.keys())} too')
+        merged.update(base)
+    return plain(Config(Config._merge_a_into_b(own, merged)))._cfg_dict.to_dict()

@@ -9,6 +9,7 @@ from experiments import CONFIG_DIR, generate_experiment_cfgs, list_experiments, 
 from mmseg.experiments.description import describe, render
 from mmseg.experiments.parts import DOMAINS
 from mmseg.utils import UserError
+from mmseg.utils.config import Config, plain
 
 NAMES = json.loads((Path(__file__).parents[1] / 'data' / 'experiment_names.json').read_text())
 THINGS = [6, 7, 11, 12, 13, 14, 15, 16, 17, 18]
@@ -264,3 +265,21 @@ def test_start_of_a_run_can_be_given():
 def test_missing_base_file_is_named():
     with pytest.raises(UserError, match='nowhere.py'):
         resolve({'_base_': ['_base_/nowhere.py']})
+
+
+@pytest.mark.parametrize('table', [1, 21, 41, 901])
+def test_a_row_resolves_as_a_file_with_its_content_does(table, tmp_path):
+    cfg = generate_experiment_cfgs(table)[0]
+    path = tmp_path / 'experiment.json'
+    path.write_text(json.dumps({**cfg, '_base_': [str(CONFIG_DIR / base) for base in cfg['_base_']]}))
+    of_file = plain(Config.fromfile(str(path)))._cfg_dict.to_dict()
+    resolved = resolve(cfg)
+    assert resolved == of_file and list(resolved) == list(of_file)
+    resolved['model']['type'] = 'changed by whoever asked'
+    assert resolve(cfg) == of_file
+
+
+def test_two_bases_do_not_set_the_same():
+    base = '_base_/schedules/adamw.py'
+    with pytest.raises(KeyError, match=f"{base}.*'optimizer'"):
+        resolve({'_base_': [base, base]})
