@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import json
 
-import torch
 from mmcv import Config
+from on_meta import on_meta
 
 from experiments import generate_experiment_cfgs, list_experiments, resolve
 from mmseg.models.builder import build_train_model
@@ -29,7 +29,7 @@ def distinct_models() -> list[Config]:
 def test_every_generated_config_builds():
     for cfg in distinct_models():
         cfg.model.pretrained = None
-        with torch.device('meta'):
+        with on_meta():
             model = build_train_model(cfg)
         uda = cfg.get('uda') or {}
         has_teacher = (uda.get('type') in ('DACS', 'ProDA') and not uda.get('source_only')

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from golden import image, label
 from hrda import hrda, hrda_dlv2
+from on_meta import on_meta
 from uda_models import META, network, seed_all, tiny
 
 from mmseg.models.builder import build_head, build_segmentor
@@ -279,7 +280,7 @@ def test_a_wrong_output_stride_is_told():
 
 def test_crops_off_the_grid_are_warned_of_once(caplog):
     hrda_encoder_decoder._tell_misaligned_crops.cache_clear()
-    with caplog.at_level(logging.WARNING, 'mmseg'), torch.device('meta'):
+    with caplog.at_level(logging.WARNING, 'mmseg'), on_meta():
         for divisible in (8, 16, 8):
             build_segmentor(hrda_dlv2(crop_coord_divisible=divisible))
     assert [record.message.split(':')[0] for record in caplog.records] == ['model.crop_coord_divisible=8']

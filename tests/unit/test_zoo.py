@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 from golden import DATA, TOLERANCE, fill, image, load, relative_error
+from on_meta import on_meta
 
 from experiments import generate_experiment_cfgs, resolve
 from mmseg.models.builder import build_segmentor
@@ -45,7 +46,7 @@ def test_all_networks_are_compared():
 
 @by_name
 def test_names_shapes_and_logits_of_the_reference(name, model, weights):
-    with torch.device('meta'):
+    with on_meta():
         network = build_segmentor(model)
     assert {key: list(value.shape) for key, value in network.state_dict().items()} == NAMES[name]
     network = fill(network.to_empty(device='cpu'), weights).eval()
