@@ -23,17 +23,21 @@ def refuse_shadowing() -> None:
              'use an environment of its own, or pip uninstall mmsegmentation ebda and install ebda again')
 
 
-def run(program: str) -> None:
-    """Run ``program``, a path in the project, with the arguments of this process."""
+def run(program: str, name: str) -> None:
+    """Run ``program``, a path in the project, with the arguments of this process; ``name`` is how its help
+    calls it."""
     refuse_shadowing()
     path = PROJECT / program
     sys.path.insert(0, str(PROJECT))  # the programs import each other and experiments.py
+    from mmseg.utils import ArgumentParser
+
+    ArgumentParser.commands[path.name] = name
     sys.argv[0] = str(path)
     runpy.run_path(str(path), run_name='__main__')
 
 
 def command(program: str) -> Callable[[], None]:
-    return lambda: run(program)
+    return lambda: run(program, Path(sys.argv[0]).stem)
 
 
 train = command('tools/train.py')
@@ -52,4 +56,4 @@ def any_program() -> None:
     program = sys.argv.pop(1)
     if program not in programs:
         sys.exit(f"error: there is no program '{program}' (ebda --help lists them)")
-    run(program)
+    run(program, f'ebda {program}')

@@ -8,6 +8,7 @@ from mmseg.core.evaluation import ConfusionMatrix
 from mmseg.core.optimizer_step import OptimizerStep
 from mmseg.datasets.loading.loader import load_step, unwrap_batch
 from mmseg.datasets.loading.size_groups import build_test_loader, sized_batches
+from mmseg.utils import get_root_logger
 
 from .class_maps import class_maps
 from .evaluation import evaluating, unwrapped
@@ -15,6 +16,8 @@ from .failure_dump import dump_nonfinite_step
 from .finite import NonFiniteTracker
 from .hooks.eval_hook import EvalHook
 from .runner import IterBasedRunner, on_cpu
+
+IGNORED = 255
 
 
 class NoUpdate(OptimizerStep):
@@ -62,11 +65,13 @@ def sanity_check_step(runner: IterBasedRunner, loader: DataLoader) -> None:
     batch = load_step(loader, runner.iter)
     model.train()
     runner.seed_step()
+    inputs = unwrap_batch(batch, runner.device)
+    tell_of_missing_labels(inputs.get('gt_semantic_seg'))
     step = NoUpdate(runner.optimizer_step)
     watch = NonFiniteTracker()
     try:
         with runner.memory_of_step():
-            outputs = model.train_step(unwrap_batch(batch, runner.device), step)
+            outputs = model.train_step(inputs, step)
             if 'loss' in outputs:
                 step.run_on_loss(outputs['loss'])
         watch.note(runner.iter, outputs['log_vars'])
@@ -77,3 +82,15 @@ def sanity_check_step(runner: IterBasedRunner, loader: DataLoader) -> None:
         model.load_state_dict(weights)
         if state is not None:
             model.load_training_state(state)
+
+
+def tell_of_missing_labels(label: Tensor | None) -> None:
+    """Warn where no pixel of a batch has a class, of which the losses alone, all zero, would tell.
+
+    Args:
+        label: train ids, 255 without; None is a batch without labels.
+    """
+    if label is not None and bool((label == IGNORED).all()):
+        get_root_logger().warning(
+            'no pixel of the first batch has a class, all labels in it are 255: nothing is learnt from such '
+            'images (tools/check_dataset.py CONFIG counts the classes of each file)')

@@ -15,7 +15,7 @@ from mmcv import Config, ConfigDict
 from mmcv.fileio import BaseFileHandler
 from mmcv.fileio.io import file_handlers
 
-from .config_check import READ, check_config
+from .config_check import READ, check_config, check_options
 from .errors import ConfigError
 from .legacy import update_legacy_cfg
 from .project import shipped
@@ -54,6 +54,7 @@ def load_config(path: str | os.PathLike | Config, options: Mapping[str, Any] | N
             has a value of the wrong kind.
     """
     cfg = path if isinstance(path, Config) else plain(_read(path))
+    own = {*cfg._cfg_dict}
     if options:
         for key, value in options.items():
             _make_room(cfg._cfg_dict, key.split('.'), value)
@@ -63,6 +64,7 @@ def load_config(path: str | os.PathLike | Config, options: Mapping[str, Any] | N
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
             raise ConfigError(f'the options {dict(options)} do not fit the config: {error}') from error
     check_config(cfg._cfg_dict)
+    check_options(options or (), own, cfg._cfg_dict)
     return update_legacy_cfg(cfg)
 
 

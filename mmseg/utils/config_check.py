@@ -2,7 +2,7 @@
 checked where that is built."""
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .errors import ConfigError
@@ -81,9 +81,8 @@ READ = frozenset({
 # those that name a run and change nothing of it
 LABELS = frozenset({'exp', 'gpu_model', 'name', *(key for key in READ if key.startswith('name_'))})
 UNREAD = frozenset({'dist_params', 'use_ddp_wrapper', 'find_unused_parameters', 'gpu_ids', 'gpus', 'device',
-'launcher',
-                    'momentum_config', 'git_rev', 'norm_cfg', 'img_norm_cfg', 'crop_size', 'dataset_type',
-                    'data_root'})
+                    'launcher', 'momentum_config', 'git_rev', 'norm_cfg', 'img_norm_cfg', 'crop_size',
+                    'dataset_type', 'data_root'})
 
 
 def check_config(cfg: Mapping) -> None:
@@ -119,6 +118,33 @@ def check_top_level(cfg: Mapping) -> None:
         near = min(possible, key=lambda known: (edits(str(key), known), known))
         if edits(str(key), near) <= (1 if len(near) <= 5 else 2):
             raise ConfigError(f"unknown key '{key}' in the config: did you mean '{near}'?")
+
+
+def check_options(options: Iterable[str], own: Collection[str], cfg: Mapping) -> None:
+    """Whether no option is meant for what lies further down. Other new keys are left alone, as in a file.
+
+    Args:
+        options: dotted keys.
+        own: keys of the config's top level without them.
+        cfg: the config with them.
+
+    Raises:
+        ConfigError: a key of the top level that is new and read by nothing, and there are such keys further
+            down; names them.
+    """
+    for option in options:
+        if option.split('.')[0] not in {*own, *READ, *UNREAD}:
+            there = [key for key in _dotted(cfg) if key.endswith(f'.{option}')]
+            if there:
+                raise ConfigError(f"option '{option}': nothing reads such a key of the config: "
+                                  f'is it {" or ".join(there[:3])}?')
+
+
+def _dotted(node: Mapping, prefix: str = '') -> Iterator[str]:
+    for key, value in node.items():
+        yield f'{prefix}{key}'
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f'{prefix}{key}.')
 
 
 def edits(a: str, b: str) -> int:

@@ -15,7 +15,7 @@ import select
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from tqdm import tqdm
 
@@ -121,7 +121,15 @@ def positive(text: str) -> int:
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """Tells a mistake on the command line in one line, too; exit code 2. Its help names every default."""
+    """Tells a mistake on the command line in one line, too; exit code 2. Its help names every default, and
+    the program as it was called."""
+
+    commands: ClassVar[dict[str, str]] = {}
+    """Console command of a program's file, where it was started by one."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.prog = self.commands.get(self.prog, self.prog)
 
     def add_argument(self, *args: Any, **kwargs: Any) -> argparse.Action:
         action = super().add_argument(*args, **kwargs)

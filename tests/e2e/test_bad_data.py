@@ -126,3 +126,13 @@ def test_check_dataset_refuses(root, capsys, monkeypatch, name):
     capsys.readouterr()
     code = start('tools.check_dataset', 'tiny.json', '--nproc', 1)
     check_refusal(Ended(code, *capsys.readouterr()), 'tiny.json')
+
+
+def test_training_tells_of_labels_without_a_class(root, capsys, monkeypatch):
+    with_label(lambda label: label * 0 + 255)(root)
+    monkeypatch.chdir(root.parent)
+    capsys.readouterr()
+    code = start('tools.train', 'tiny.json', '--no-validate', '--options', 'runner.max_iters=1',
+                 'data.train.rare_class_sampling=None', 'checkpoint_config=None')
+    assert code in (0, None)
+    assert 'all labels in it are 255' in ''.join(capsys.readouterr())
