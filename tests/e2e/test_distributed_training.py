@@ -41,13 +41,18 @@ class KeepEachRank(Hook):
 def test_two_processes_end_with_one_student_and_one_teacher(tiny, tmp_path):
     (tmp_path / 'keep_each_rank.py').write_text(HOOK)
     run_dir = tmp_path / 'run'
-    config = tiny(**{'runner.max_iters': 3, 'checkpoint_config.interval': 3, 'evaluation.interval': 3,
-                     'log_config.interval': 1, 'uda.debug_img_interval': 1,
-                     # which needs GPUs: on the CPU it has to become BN
-                     'model.decode_head.decoder_params.fusion_cfg.norm_cfg.type': 'SyncBN',
-                     'work_dir': str(run_dir),
-                     'custom_imports': dict(imports=['keep_each_rank'], allow_failed_imports=False),
-                     'custom_hooks': [dict(type='KeepEachRank', folder=str(tmp_path))]})
+    # every pass of self-training: source, mixed with the entropy balance, masked; each with a crop of HRDA's
+    config = tiny('configs/toy/streets_mic_hrda_mitb0_s0.py', **{
+        'uda.entropy_balance': dict(type='EntropyBalanceLoss', target=0.4, loss_weight=0.1),
+        'uda.pseudo_threshold': 0.05, 'model.hr_crop_size': [32, 32],
+        'model.decode_head.attention_embed_dim': 8,
+        'runner.max_iters': 3, 'checkpoint_config.interval': 3, 'evaluation.interval': 3,
+        'log_config.interval': 1, 'uda.debug_img_interval': 1,
+        # which needs GPUs: on the CPU it has to become BN
+        'model.decode_head.decoder_params.fusion_cfg.norm_cfg.type': 'SyncBN',
+        'work_dir': str(run_dir),
+        'custom_imports': dict(imports=['keep_each_rank'], allow_failed_imports=False),
+        'custom_hooks': [dict(type='KeepEachRank', folder=str(tmp_path))]})
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
                'tools/train.py', str(config), '--launcher', 'pytorch']
     env = {**os.environ, 'PYTHONPATH': f'{ROOT}{os.pathsep}{tmp_path}', 'OMP_NUM_THREADS': '1'}
@@ -70,7 +75,7 @@ def assert_means_are_logged(run_dir: Path, ranks: list[dict]) -> None:
     [log] = run_dir.glob('*.log.json')
     records = [json.loads(line) for line in log.read_text().splitlines()]
     [logged] = [record for record in records if (record.get('mode'), record.get('iter')) == ('train', 3)]
-    for name in ('decode.loss_seg', 'mix.decode.loss_seg', 'mix.entropy'):
+    for name in ('decode.loss_seg', 'mix.decode.hr.loss_seg', 'mix.entropy', 'masked.decode.loss_seg'):
         assert ranks[0][name] != ranks[1][name]
         assert logged[name] == pytest.approx((ranks[0][name] + ranks[1][name]) / 2, abs=1e-5), name
 
