@@ -148,7 +148,7 @@ def predict(run: RunRecord, device: str) -> None:
 
 def title_of(exp: int | None, folders: Sequence[Path]) -> str:
     if exp is None:
-        return folders[0].resolve().parent.name
+        return ', '.join(dict.fromkeys(folder.resolve().parent.name for folder in folders))
     titles = {number: title for number, title, _ in list_experiments()}
     return f'Experiment {exp}: {titles.get(exp, "")}'.rstrip(': ')
 

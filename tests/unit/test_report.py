@@ -369,3 +369,8 @@ def test_predictions_are_made_where_none_were_kept(tmp_path, capsys):
     (folder / 'evaluation' / 'images.json').unlink()
     assert call(capsys, folder, '--predict', '--device', 'cpu', '--out', tmp_path / 'r.html')[0] == 0
     assert '--predict: ' in (tmp_path / 'r.html').read_text()
+
+
+def test_the_title_names_every_folder_of_runs_once(tmp_path):
+    folders = [tmp_path / 'exp901' / 'a', tmp_path / 'exp901' / 'b', tmp_path / 'exp902' / 'a']
+    assert report.title_of(None, folders) == 'exp901, exp902'
