@@ -2,10 +2,9 @@
 SHELL = /bin/sh
 VENV = .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
-# Test processes with one thread each are quicker than one process with several; on two cores a third works while
-# others wait for what they started. Files go to them in their order: the long trainings of tests/e2e have few tests, and
-# xdist would begin with them last.
-TEST_JOBS = 3
+# Two test processes with one thread each are quicker than one process with two, and than three. Files go to them in
+# their order: the long trainings of tests/e2e have few tests, and xdist would begin with them last.
+TEST_JOBS = 2
 TESTS = tests
 FUZZ_MINUTES = 10
 PYTHONS = 3.13 3.14

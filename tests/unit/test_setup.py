@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ebda import commands
+from mmseg.utils import ArgumentParser
 from mmseg.utils.project import shipped
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,15 +117,18 @@ def test_console_commands_run_the_programs_of_the_project(monkeypatch, capsys, c
     project = (ROOT / 'pyproject.toml').read_text()
     [[module, function]] = re.findall(rf'^ebda-{command} = "([\w.]+):(\w+)"$', project, re.MULTILINE)
     monkeypatch.setattr(sys, 'path', [*sys.path])
-    monkeypatch.setattr(sys, 'argv', [f'ebda-{command}', '--help'])
+    monkeypatch.setattr(sys, 'argv', [f'/usr/bin/ebda-{command}', '--help'])
+    monkeypatch.setattr(ArgumentParser, 'commands', {})
     with pytest.raises(SystemExit) as end:
         getattr(importlib.import_module(module), function)()
     assert end.value.code == 0
-    assert capsys.readouterr().out.startswith(f'usage: {PROGRAMS[command]}')
+    assert ArgumentParser.commands == {PROGRAMS[command]: f'ebda-{command}'}
+    assert capsys.readouterr().out.startswith(f'usage: ebda-{command} '), 'the help calls it as it was called'
 
 
 def test_any_program_of_tools_has_a_command(monkeypatch, capsys):
     monkeypatch.setattr(sys, 'path', [*sys.path])
+    monkeypatch.setattr(ArgumentParser, 'commands', {})
     monkeypatch.setattr(sys, 'argv', ['ebda'])
     commands.any_program()
     listed = capsys.readouterr().out.split()
@@ -133,7 +137,7 @@ def test_any_program_of_tools_has_a_command(monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', ['ebda', 'tools/print_config.py', '--help'])
     with pytest.raises(SystemExit) as end:
         commands.any_program()
-    assert end.value.code == 0 and 'usage: print_config.py' in capsys.readouterr().out
+    assert end.value.code == 0 and 'usage: ebda tools/print_config.py ' in capsys.readouterr().out
 
     monkeypatch.setattr(sys, 'argv', ['ebda', 'tools/no_such.py'])
     with pytest.raises(SystemExit, match="^error: there is no program 'tools/no_such.py'"):
