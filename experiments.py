@@ -6,11 +6,8 @@ relative to the folder configs/ (as the reference implementation's scripts expec
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from itertools import product
-from pathlib import Path
 
 from mmseg.experiments import hrda_tables
 from mmseg.experiments.comparison import (
@@ -22,7 +19,7 @@ from mmseg.experiments.comparison import (
     street_scenes,
     with_balance,
 )
-from mmseg.experiments.description import CONFIG_DIR, Experiment, describe, render
+from mmseg.experiments.description import Experiment, config_file, describe, render
 from mmseg.utils import UserError
 from mmseg.utils.config import Config, plain
 
@@ -297,14 +294,6 @@ def generate_experiment_cfgs(id: int) -> list[dict]:
     return [of_table(row, id) if isinstance(row, dict) else render(row, id) for row in TABLES[id][1]()]
 
 
-@cache
-def _base(file: str) -> bytes:
-    """Pickled, as the settings of ``mmseg.experiments.description`` are."""
-    if not Path(file).is_file():
-        raise UserError(f"base config '{file}' does not exist")
-    return pickle.dumps(plain(Config.fromfile(file))._cfg_dict.to_dict())
-
-
 def resolve(cfg: dict) -> dict:
     """``cfg`` with the files of its ``_base_`` (relative to configs/) merged in, as a plain dict. It is what
     mmcv makes of a file with this content; each base is read once.
@@ -317,7 +306,7 @@ def resolve(cfg: dict) -> dict:
     bases = own.pop('_base_', [])
     merged: dict = {}
     for file in [bases] if isinstance(bases, str) else bases:
-        base = pickle.loads(_base(str((CONFIG_DIR / file).resolve())))
+        base = config_file(file)
         if merged.keys() & base.keys():
             raise KeyError(f'{file}: another base sets {sorted(merged.keys() & base.keys())} too')
         merged.update(base)

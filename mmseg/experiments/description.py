@@ -13,6 +13,7 @@ import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from mmseg.utils.config import Config
@@ -42,14 +43,25 @@ def _check(value: Any, known: Iterable, what: str) -> None:
 
 
 @cache
-def _read(file: str) -> bytes:
+def _read(path: Path) -> bytes:
     """Pickled: plain values are copied many times as quickly from bytes as by ``deepcopy``."""
-    return pickle.dumps(Config.fromfile(str(CONFIG_DIR / '_base_' / file))._cfg_dict.to_dict())
+    if not path.is_file():
+        raise UserError(f"base config '{path}' does not exist")
+    return pickle.dumps(Config.fromfile(str(path))._cfg_dict.to_dict())
+
+
+def config_file(file: str) -> dict:
+    """The content of a file under configs, with the names that no run sees; the caller's to change.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    return pickle.loads(_read((CONFIG_DIR / file).resolve()))
 
 
 def base_settings(file: str) -> dict:
-    """The content of a file under configs/_base_, with the names that no run sees; the caller's to change."""
-    return pickle.loads(_read(file))
+    """As ``config_file``, of a file under configs/_base_."""
+    return config_file(f'_base_/{file}')
 
 
 @dataclass(frozen=True)

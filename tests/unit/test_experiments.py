@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import CONFIG_DIR, generate_experiment_cfgs, list_experiments, resolve
-from mmseg.experiments.description import describe, render
+from experiments import generate_experiment_cfgs, list_experiments, resolve
+from mmseg.experiments.description import CONFIG_DIR, describe, render
 from mmseg.experiments.parts import DOMAINS
 from mmseg.utils import UserError
 from mmseg.utils.config import Config, plain

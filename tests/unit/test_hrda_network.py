@@ -12,8 +12,8 @@ from hrda import DOUBLE, GOLDEN, assert_measured, enlarge_first, hrda, hrda_dlv2
 from mmcv import Config
 from uda_models import META, seed_all
 
-from experiments import CONFIG_DIR
 from mmseg.engine.optimizer import build_optimizer
+from mmseg.experiments.description import CONFIG_DIR
 from mmseg.models.builder import build_segmentor
 from mmseg.models.decode_heads import DAFormerHead
 from mmseg.models.losses.supervision import supervise

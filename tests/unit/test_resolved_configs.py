@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from experiments import CONFIG_DIR, generate_experiment_cfgs, resolve
+from experiments import generate_experiment_cfgs, resolve
+from mmseg.experiments.description import CONFIG_DIR
 from mmseg.experiments.runs import read
 
 GOLDEN = Path(__file__).parents[1] / 'data' / 'golden_configs.json.gz'
