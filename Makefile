@@ -2,8 +2,8 @@
 SHELL = /bin/sh
 VENV = .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
-# Two test processes with one thread each are quicker than one process with two, and than three. Files go to them in
-# their order: the long trainings of tests/e2e have few tests, and xdist would begin with them last.
+# Two test processes with one thread each are quicker than one process with two. Files go to them in their order: the
+# long trainings of tests/e2e have few tests, and xdist would begin with them last.
 TEST_JOBS = 2
 TESTS = tests
 FUZZ_MINUTES = 10

@@ -6,6 +6,7 @@ from torch.utils.data import DataLoader
 
 from mmseg.core.evaluation import ConfusionMatrix
 from mmseg.core.optimizer_step import OptimizerStep
+from mmseg.datasets.cityscapes import IGNORE
 from mmseg.datasets.loading.loader import load_step, unwrap_batch
 from mmseg.datasets.loading.size_groups import build_test_loader, sized_batches
 from mmseg.utils import get_root_logger
@@ -16,8 +17,6 @@ from .failure_dump import dump_nonfinite_step
 from .finite import NonFiniteTracker
 from .hooks.eval_hook import EvalHook
 from .runner import IterBasedRunner, on_cpu
-
-IGNORED = 255
 
 
 class NoUpdate(OptimizerStep):
@@ -85,12 +84,12 @@ def sanity_check_step(runner: IterBasedRunner, loader: DataLoader) -> None:
 
 
 def tell_of_missing_labels(label: Tensor | None) -> None:
-    """Warn where no pixel of a batch has a class, of which the losses alone, all zero, would tell.
+    """Warn where no pixel of a batch has a class: only losses of zero would tell of it.
 
     Args:
         label: train ids, 255 without; None is a batch without labels.
     """
-    if label is not None and bool((label == IGNORED).all()):
+    if label is not None and bool((label == IGNORE).all()):
         get_root_logger().warning(
             'no pixel of the first batch has a class, all labels in it are 255: nothing is learnt from such '
-            'images (tools/check_dataset.py CONFIG counts the classes of each file)')
+            'images (tools/check_dataset.py CONFIG counts the classes)')
