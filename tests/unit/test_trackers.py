@@ -45,8 +45,8 @@ def packages(monkeypatch) -> dict[str, Package]:
     found['mlflow'].pytorch = found['mlflow.pytorch']
     board = found['torch.utils.tensorboard']
     board.SummaryWriter = lambda folder: board.calls.append(('SummaryWriter', (folder,), {})) or board
-    monkeypatch.setattr(uda_visualization_hook, 'draw_visuals', lambda *_: SimpleNamespace(
-        savefig=lambda path: Image.fromarray(RED).save(path)))
+    monkeypatch.setattr(uda_visualization_hook, 'draw_visuals', lambda *_: Image.fromarray(RED))
+    monkeypatch.setattr(uda_visualization_hook, 'write', Image.Image.save)
     return found
 
 
