@@ -67,7 +67,9 @@ forget_half_installed() {
 pip_install() {
     # on a terminal pip shows its progress bars; a log is spared its hundreds of lines
     if [ -t 1 ]; then quiet=''; else quiet='--quiet'; fi
-    PYTHONWARNINGS=ignore "$VENV/bin/python" -m pip --disable-pip-version-check --no-input install $quiet "$@"
+    # of the 18,000 modules Python compiles those that are used, when they are, if it may keep the result
+    if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then compile='--compile'; else compile='--no-compile'; fi
+    PYTHONWARNINGS=ignore "$VENV/bin/python" -m pip --disable-pip-version-check --no-input install $compile $quiet "$@"
 }
 
 install_packages() {

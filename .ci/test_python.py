@@ -69,7 +69,7 @@ def make_environment(python: Path, version: str) -> Path:
     mmcv = subprocess.run(build, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     packages = [p for p in needed(['ebda', 'setuptools', *TOOLS], version) if not p.startswith('mmcv-full')]
     subprocess.run([own, '-m', 'pip', '--disable-pip-version-check', '--no-input', 'install', '--quiet',
-                    '--no-deps', *packages, mmcv], check=True)
+                    '--no-compile', '--no-deps', *packages, mmcv], check=True)
     link = folder / f'lib/python{version}/site-packages/nvidia'
     if LIBRARIES.is_dir() and not link.is_symlink():
         link.symlink_to(LIBRARIES)
