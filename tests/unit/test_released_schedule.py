@@ -1,11 +1,14 @@
-"""The schedule that the benchmark compares with is the same mathematics."""
+"""The schedule that the benchmark compares with is the same mathematics.
+
+In float64: in float32 values beside the kink of a ReLU fall on one side or the other, as the machine rounds.
+"""
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
 from golden import fill
-from hrda import hrda
+from hrda import DOUBLE, hrda
 from uda_models import BALANCE, THINGS, batch, network, seed_all, uda_model
 
 from benchmarks.released_schedule import ReleasedSchedule
@@ -30,7 +33,12 @@ def method(model, **uda):
     return fill(uda_model(
         model, **uda, pseudo_weight_ignore_top=4, pseudo_weight_ignore_bottom=8,
         imnet_feature_dist_lambda=1.0, imnet_feature_dist_classes=THINGS,
-        imnet_feature_dist_scale_min_ratio=0.75)).train()
+        imnet_feature_dist_scale_min_ratio=0.75)).double().train()
+
+
+def double_batch(seed: int) -> dict:
+    return {key: value.double() if torch.is_tensor(value) and value.is_floating_point() else value
+            for key, value in batch(seed).items()}
 
 
 @pytest.fixture(scope='module', params=CASES)
@@ -40,11 +48,11 @@ def steps(request):
     model, uda, own = CASES[request.param]
     ours = method(model, **uda, **own)
     seed_all(0)
-    ours_log = ours.train_step(batch(7), torch.optim.SGD(ours.model.parameters(), lr=0.0))['log_vars']
+    ours_log = ours.train_step(double_batch(7), torch.optim.SGD(ours.model.parameters(), lr=0.0))['log_vars']
     drawn = [np.random.rand()]
     released = ReleasedSchedule(method(model, **uda), STILL)
     seed_all(0)
-    released_log = released.train_step(batch(7))
+    released_log = released.train_step(double_batch(7))
     drawn.append(np.random.rand())
     return tuple((log, {name: p.grad for name, p in model.model.named_parameters()}, next_one)
                  for log, model, next_one in zip((ours_log, released_log), (ours, released.method), drawn))
@@ -58,7 +66,7 @@ def test_log_values(steps):
             'l.pseudo_weight'} <= set(released) and set(ours) - entropies == set(released)
     for name, value in released.items():
         if not name.endswith('acc_seg'):  # pixels at a tie
-            assert float(ours[name]) == pytest.approx(value, rel=1e-4), name
+            assert float(ours[name]) == pytest.approx(value, rel=DOUBLE), name
 
 
 def test_gradients(steps):
@@ -67,5 +75,5 @@ def test_gradients(steps):
     for name, gradient in released.items():
         # against the largest of all, because some are sums of values that cancel
         scale = max(gradient.abs().max(), 1e-3 * max(g.abs().max() for g in released.values()))
-        assert (ours[name] - gradient).abs().max() < 1e-3 * scale, name
+        assert (ours[name] - gradient).abs().max() < DOUBLE * scale, name
     assert any(gradient.abs().max() > 0.01 for gradient in released.values())
