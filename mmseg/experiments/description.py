@@ -13,7 +13,6 @@ import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from mmseg.utils.config import Config
@@ -43,8 +42,9 @@ def _check(value: Any, known: Iterable, what: str) -> None:
 
 
 @cache
-def _read(path: Path) -> bytes:
+def _read(file: str) -> bytes:
     """Pickled: plain values are copied many times as quickly from bytes as by ``deepcopy``."""
+    path = (CONFIG_DIR / file).resolve()
     if not path.is_file():
         raise UserError(f"base config '{path}' does not exist")
     return pickle.dumps(Config.fromfile(str(path))._cfg_dict.to_dict())
@@ -56,7 +56,7 @@ def config_file(file: str) -> dict:
     Raises:
         UserError: there is no such file.
     """
-    return pickle.loads(_read((CONFIG_DIR / file).resolve()))
+    return pickle.loads(_read(file))
 
 
 def base_settings(file: str) -> dict:

@@ -28,9 +28,15 @@ def test_names_are_those_of_the_reference(table):
     assert [cfg['name'] for cfg in generate_experiment_cfgs(int(table))] == NAMES[table]
 
 
-def test_names_within_a_table_differ():
-    for table, _, count in list_experiments():
-        names = [cfg['name'] for cfg in generate_experiment_cfgs(table)]
+@pytest.fixture(scope='module')
+def tables():
+    """(configs, their number as it is listed) of every table; only to be read."""
+    return [(generate_experiment_cfgs(table), count) for table, _, count in list_experiments()]
+
+
+def test_names_within_a_table_differ(tables):
+    for cfgs, count in tables:
+        names = [cfg['name'] for cfg in cfgs]
         assert len(set(names)) == len(names) == count
 
 
@@ -200,9 +206,9 @@ def test_data_of_every_pair_of_domains_exist():
             assert (CONFIG_DIR / '_base_' / 'datasets' / file).is_file()
 
 
-def test_configs_are_plain_json_and_their_base_files_exist():
-    for table, _, _ in list_experiments():
-        for cfg in generate_experiment_cfgs(table):
+def test_configs_are_plain_json_and_their_base_files_exist(tables):
+    for cfgs, _ in tables:
+        for cfg in cfgs:
             assert json.loads(json.dumps(cfg)) == cfg
             for file in cfg['_base_']:
                 assert (CONFIG_DIR / file).is_file()
