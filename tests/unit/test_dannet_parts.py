@@ -163,7 +163,7 @@ def test_least_squares_adversary(values):
     assert_agree(loss(answer, 0), values['lsgan/source'])
     assert_agree(loss(answer, 1), values['lsgan/target'])
     gradient = torch.autograd.grad(loss(answer, 0), z)[0]
-    assert_agree(sample(gradient, 997), values['lsgan/grad'], GRADIENT)
+    assert_agree(sample(gradient, 997), values['lsgan/grad'], 1e-5)
 
 
 def test_weighted_cross_entropy_of_the_source(values):
