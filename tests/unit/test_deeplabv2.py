@@ -18,6 +18,8 @@ from mmseg.models.builder import build_backbone, build_segmentor
 from mmseg.utils import CheckpointError, ConfigError
 
 GOLDEN = load('golden_deeplabv2.npz')
+# measured from the authors' network with the same weights and image, in float64
+DOUBLE = load('golden_deeplabv2_train_float64.npz')
 NAMES = json.loads(gzip.decompress((DATA / 'deeplabv2_state_dicts.json.gz').read_bytes()))
 NORM = {f'bn_pretrain.{name}': [2048] for name in ('weight', 'bias', 'running_mean', 'running_var')}
 NAMES['proda_bn_clr'] = {**NAMES['proda'], **NORM, 'bn_pretrain.num_batches_tracked': []}
@@ -91,12 +93,15 @@ def test_values_of_the_authors_code(method, network):
         assert_golden(feature.flatten()[::29], f'{method}/eval/feat')
         assert torch.equal(network.decode_head.classify(feature), network.decode_head(features))
     if method == 'advent':
-        # Norms over one image magnify rounding: the golden values are of float32 and 2.1e-4 from ours, of
-        # float64, which are the same on every machine.
+        # Norms over one image magnify rounding. In float64 nothing of it is left; in float32 the authors' own
+        # network is 2.1e-4 from that, and ours up to 1.9e-4 from theirs.
         network.double().train()
         features = network.extract_feat(image(1, 1, 64, 96).double())
-        assert_golden(network.decode_head(features), 'advent/train/main', 2.5e-4)
-        assert_golden(network.auxiliary_head(features), 'advent/train/aux')
+        main, aux = network.decode_head(features), network.auxiliary_head(features)
+        np.testing.assert_allclose(main, DOUBLE['main'], rtol=1e-9, atol=1e-9 * np.abs(DOUBLE['main']).max())
+        np.testing.assert_allclose(aux, DOUBLE['aux'], rtol=1e-9, atol=1e-9 * np.abs(DOUBLE['aux']).max())
+        assert_golden(main, 'advent/train/main', 2.5e-4)
+        assert_golden(aux, 'advent/train/aux')
         assert_golden(network.backbone.bn1.running_mean, 'advent/train/bn1.running_mean_after')
 
 
