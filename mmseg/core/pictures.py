@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -181,6 +180,8 @@ def text_width(text: str, scale: int = 1) -> int:
 @cache
 def _font(scale: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which matplotlib brings: it has the letters of most languages."""
+    import matplotlib
+
     path = Path(matplotlib.get_data_path()) / 'fonts' / 'ttf' / 'DejaVuSans.ttf'
     return ImageFont.truetype(str(path), scale * LETTERS)
 

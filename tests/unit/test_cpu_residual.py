@@ -6,6 +6,7 @@ import copy
 import torch
 from timm.layers import DropPath
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from mmseg.models.backbones.mix_transformer import Block
 from mmseg.ops.cpu.linear import WIDE
@@ -16,7 +17,7 @@ def run(multiplied: bool, seed: int, samples: int, width: int):
     """(values, gradients of x and the branch, the samples for which the branch was computed)"""
     torch.manual_seed(0)
     branch, x = nn.Linear(width, width), torch.randn(samples, 5, width, requires_grad=True)
-    depth, computed = DropPath(0.5), []
+    depth, computed = StochasticDepth(0.5, 'row'), []
 
     def function(x):
         computed.append(len(x))
@@ -55,7 +56,7 @@ def test_wide_branches_are_computed_for_those_who_take_them():
 
 
 def test_a_branch_in_reduced_precision():
-    x, depth = torch.randn(4, 5, WIDE), DropPath(0.5)
+    x, depth = torch.randn(4, 5, WIDE), StochasticDepth(0.5, 'row')
     torch.manual_seed(0)
     out = add_branch(x, lambda x: x.bfloat16(), depth)
     torch.manual_seed(0)
@@ -63,13 +64,13 @@ def test_a_branch_in_reduced_precision():
 
 
 def test_in_evaluation_every_branch_counts():
-    depth, x = DropPath(0.9).eval(), torch.ones(1, 2, 3)
+    depth, x = StochasticDepth(0.9, 'row').eval(), torch.ones(1, 2, 3)
     assert torch.equal(add_branch(x, lambda x: 2 * x, depth), 3 * x)
 
 
 def test_frozen_parameters_get_no_gradient():
     branch, x = nn.Linear(3, 3).requires_grad_(False), torch.ones(1, 2, 3, requires_grad=True)
-    add_branch(x, branch, DropPath(1 - 1e-9), branch).sum().backward()
+    add_branch(x, branch, StochasticDepth(1 - 1e-9, 'row'), branch).sum().backward()
     assert branch.weight.grad is None and torch.equal(x.grad, torch.ones(1, 2, 3))
 
 
@@ -93,3 +94,13 @@ def test_a_block_is_the_plain_one():
         assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
         left_out += torch.equal(results[1][0], x)
     assert 0 < left_out < 12
+
+
+def test_stochastic_depth_draws_as_that_of_the_released_encoder():
+    """Which is timm's."""
+    x, drawn = torch.randn(64, 5, 3), []
+    for depth in (StochasticDepth(0.3, 'row'), DropPath(0.3)):
+        torch.manual_seed(0)
+        drawn += [depth(x), torch.rand(1)]
+    assert torch.equal(drawn[0], drawn[2]) and torch.equal(drawn[1], drawn[3])
+    assert 0 < int((drawn[0] == 0).all(dim=2).all(dim=1).sum()) < 64

@@ -14,6 +14,8 @@ SOURCES = ['mmseg', 'ebda', 'tools', 'demo', 'benchmarks', 'experiments.py', 'ru
 MAX_FUNCTION = 50
 MAX_FILE = 400
 MAX_STEP_FILE = 150  # mmseg/models/uda/dacs.py: the training step is a table of contents
+# Every program would wait for them, most of a second each, and few use them: functions import them.
+SLOW = {'kornia', 'matplotlib', 'timm'}
 BROKEN_IN_MMCV = {'MMDataParallel', 'MMDistributedDataParallel', 'load_checkpoint'}
 MARKER = re.compile(r'#.*\b(TODO|FIXME|XXX|HACK)\b')
 LINK = re.compile(r'\[[^\]]*\]\(([^)\s]+)\)')
@@ -78,6 +80,14 @@ def broken_imports(tree: ast.AST, text: str) -> Iterator[str]:
             yield f'{line}: {name}'
 
 
+def slow_imports(tree: ast.Module, text: str) -> Iterator[str]:
+    for statement in tree.body:
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            for line, name in imported(statement):
+                if name.split('.')[0] in SLOW:
+                    yield f'{line}: {name}'
+
+
 def conftest_imports(tree: ast.AST, text: str) -> Iterator[str]:
     """Each folder of tests has a conftest: which one the name means depends on what was collected before."""
     for line, name in imported(tree):
@@ -109,6 +119,7 @@ OFFENDERS = [
     (markers, 'x = 1  # TODO later\n'),
     (broken_imports, 'from mmcv.ops import nms\n'),
     (broken_imports, 'from mmcv.parallel import MMDataParallel\n'),
+    (slow_imports, 'from timm.layers import DropPath\n'),
     (conftest_imports, 'def f():\n    from conftest import start\n'),
     (side_effects, 'import matplotlib.pyplot as plt\n'),
     (side_effects, 'def f():\n    print(1)\n'),
@@ -132,6 +143,12 @@ def test_models_neither_print_nor_plot_nor_write():
     files = sorted((ROOT / 'mmseg/models').rglob('*.py'))
     assert files
     assert offences(side_effects, files) == []
+
+
+def test_programs_start_without_what_few_of_them_use():
+    files = [p for p in (ROOT / 'mmseg').rglob('*.py') if ROOT / 'mmseg/report' not in p.parents]
+    assert ROOT / 'mmseg/models/backbones/timm_backbone.py' in files
+    assert offences(slow_imports, files) == []
 
 
 def test_what_tests_share_is_imported_from_modules_of_its_own():

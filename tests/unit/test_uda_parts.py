@@ -9,9 +9,11 @@ import pytest
 import torch
 from kornia.augmentation import ColorJitter
 from kornia.filters import gaussian_blur2d
+from mmcv.cnn.bricks.drop import DropPath as DropPathOfMMCV
 from timm.layers import DropPath
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
+from torchvision.ops import StochasticDepth
 from uda_models import META, THINGS, network, uda_model
 
 from mmseg.models.losses.feature_distance_loss import (
@@ -19,7 +21,7 @@ from mmseg.models.losses.feature_distance_loss import (
     downscale_label,
     feature_distance,
 )
-from mmseg.models.uda.parts.ema_teacher import update_teacher
+from mmseg.models.uda.parts.ema_teacher import teacher_mode, update_teacher
 from mmseg.models.uda.parts.pseudo_label import pixel_weight, pseudo_label
 from mmseg.models.uda.parts.strong_augment import (
     StrongAugmentation,
@@ -56,13 +58,20 @@ def test_teacher_is_in_train_mode_without_noise(call):
         model.eval()
         model.train()
     teacher = model.get_ema_model()
-    noise = [m for m in teacher.modules() if isinstance(m, (_DropoutNd, DropPath))]
-    assert {type(m).__name__ for m in noise} == {'DropPath', 'Dropout', 'Dropout2d'}
+    noise = [m for m in teacher.modules() if isinstance(m, (_DropoutNd, StochasticDepth))]
+    assert {type(m).__name__ for m in noise} == {'StochasticDepth', 'Dropout', 'Dropout2d'}
     assert not any(m.training for m in noise)
     assert all(m.training for m in teacher.modules() if isinstance(m, nn.BatchNorm2d))
     assert not any(m.training for m in model.get_imnet_model().modules())
     assert all(m.training for m in model.get_model().modules())
     assert not any(p.requires_grad for p in [*teacher.parameters(), *model.get_imnet_model().parameters()])
+
+
+def test_noise_of_any_library_is_switched_off():
+    noise = [nn.Dropout(0.5), StochasticDepth(0.5, 'row'), DropPath(0.5), DropPathOfMMCV(0.5)]
+    teacher = nn.Sequential(*noise, nn.BatchNorm2d(3)).eval()
+    teacher_mode(teacher)
+    assert [module.training for module in teacher] == [False] * len(noise) + [True]
 
 
 # -------------------------------------------------------------- pseudo-labels

@@ -3,18 +3,19 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from mmcv.runner import Hook
 from torch import Tensor
 
 from mmseg.models.losses import pixel_entropy
 
 from .tracker_hooks import log_picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Places are fixed, and `write` draws once: constrained layout and `savefig` measure all text and draw twice.
 # That took 2.4 times as long (1.02 for 0.42 s of a processor, crops of 64 pixels).
@@ -52,6 +53,9 @@ def draw_visuals(visuals: dict, i: int, palette: Sequence[Sequence[int]],
                  classes: Sequence[str] = ()) -> Figure:
     """The panels of image ``i`` of a batch, with the step, a bar of the entropies' colours, and the names of
     the classes in the labels; ``visuals`` as DACS returns them."""
+    from matplotlib.figure import Figure  # most of a second, which only a run with pictures needs to wait for
+    from matplotlib.patches import Patch
+
     norm = visuals['img_metas'][i]['img_norm_cfg']
     logits = visuals['logits'][i:i + 1].float()
     max_entropy = math.log(logits.shape[1])
@@ -88,6 +92,8 @@ def draw_visuals(visuals: dict, i: int, palette: Sequence[Sequence[int]],
 
 def write(figure: Figure, path: str) -> None:
     """As PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     FigureCanvasAgg(figure).print_png(path)
 
 

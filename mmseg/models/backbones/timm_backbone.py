@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -48,6 +47,8 @@ class TIMMBackbone(nn.Module):
                  drop_path_rate: float | None = None, pretrained: str | bool | None = None,
                  pretrained_extras: Sequence[str] = OTHER_HEADS, model_args: Mapping | None = None,
                  init_cfg: dict | None = None):
+        import timm  # a second, which no other encoder needs to wait for
+
         super().__init__()
         name = model_name.split('.')[0]
         if not timm.is_model(name):
@@ -70,6 +71,8 @@ class TIMMBackbone(nn.Module):
     def init_weights(self) -> None:
         """Load ``pretrained`` if there is any; every name and shape has to agree."""
         if self.pretrained is True:
+            import timm
+
             downloaded = timm.create_model(pretrained=True, **self._kwargs)
             load_weights(self.timm_model, downloaded.state_dict(), f"timm's {self._kwargs['model_name']}")
         elif self.pretrained:
@@ -78,6 +81,8 @@ class TIMMBackbone(nn.Module):
 
     def _classifier_names(self) -> list[str]:
         """The weights of timm's whole model that the feature maps do not need."""
+        import timm
+
         args = {key: value for key, value in self._kwargs.items()
                 if key not in ('features_only', 'out_indices')}
         with torch.device('meta'):

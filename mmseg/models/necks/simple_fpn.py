@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
-from timm.layers import LayerNorm2d
 from torch import Tensor, nn
+from torchvision.models.convnext import LayerNorm2d
 
 from mmseg.utils import UserError
 
 from ..builder import NECKS
+
+norm = partial(LayerNorm2d, eps=1e-6)
 
 
 @NECKS.register_module()
@@ -47,10 +50,10 @@ def _level(in_channels: int, out_channels: int, scale: float) -> nn.Sequential:
     channels = in_channels
     for i in range(int(octaves)):
         if i > 0:
-            layers += [LayerNorm2d(channels), nn.GELU()]
+            layers += [norm(channels), nn.GELU()]
         layers.append(nn.ConvTranspose2d(channels, channels // 2, 2, stride=2))
         channels //= 2
     layers += [nn.MaxPool2d(2, stride=2) for _ in range(-int(octaves))]
-    layers += [nn.Conv2d(channels, out_channels, 1, bias=False), LayerNorm2d(out_channels),
-               nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False), LayerNorm2d(out_channels)]
+    layers += [nn.Conv2d(channels, out_channels, 1, bias=False), norm(out_channels),
+               nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False), norm(out_channels)]
     return nn.Sequential(*layers)

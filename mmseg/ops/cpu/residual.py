@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from timm.layers import DropPath
 from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
 
 from mmseg.models.backbones.mix_transformer import Block
 
@@ -31,7 +31,7 @@ class CPUBlock(Block):
                           self.norm2, self.mlp)
 
 
-def add_branch(x: Tensor, branch: Callable[[Tensor], Tensor], drop_path: DropPath,
+def add_branch(x: Tensor, branch: Callable[[Tensor], Tensor], drop_path: StochasticDepth,
                *modules: nn.Module) -> Tensor:
     """x + drop_path(branch(x)), on a CPU. The draw comes before the branch.
 
@@ -41,9 +41,9 @@ def add_branch(x: Tensor, branch: Callable[[Tensor], Tensor], drop_path: DropPat
         modules: whose parameters the branch uses. Their gradients are zeros, not missing, where no sample
             takes the branch: an optimiser goes on with its averages, and other processes wait for them.
     """
-    if not drop_path.training or drop_path.drop_prob == 0:
+    if not drop_path.training or drop_path.p == 0:
         return x + branch(x)
-    keep = 1 - drop_path.drop_prob
+    keep = 1 - drop_path.p
     scale = x.new_empty(len(x), 1, 1).bernoulli_(keep).div_(keep)
     takers = scale.flatten().nonzero().flatten()
     if not len(takers):

@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import kornia
 import torch
 from torch import Tensor
 
@@ -76,7 +75,9 @@ class BilateralFilter:
 
 def lab_reference(image: Tensor) -> Tensor:
     """CIELAB / 100 of RGB images (B 3 H W) in [0, 1]: L 0–1, a and b about −1 to 1."""
-    return kornia.color.rgb_to_lab(image.float()) / 100
+    from kornia.color import rgb_to_lab
+
+    return rgb_to_lab(image.float()) / 100
 
 
 def splat(values: Tensor, place: Tensor) -> Tensor:

@@ -4,9 +4,9 @@ from __future__ import annotations
 from weakref import WeakKeyDictionary
 
 import torch
-from timm.layers import DropPath
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
+from torchvision.ops import StochasticDepth
 
 _PARAMETERS: WeakKeyDictionary[nn.Module, list[nn.Parameter]] = WeakKeyDictionary()
 
@@ -48,8 +48,9 @@ def follow(teacher: nn.Module, student: nn.Module, alpha: float) -> None:
 
 def teacher_mode(teacher: nn.Module) -> None:
     """Train mode, so that BatchNorm uses the statistics of the target batch, with every Dropout and
-    DropPath switched off (method.md, step 5)."""
+    all stochastic depth switched off (method.md, step 5). That of timm and mmcv is known by its name: timm
+    takes a second to import, and is not here unless one of its encoders is."""
     teacher.train()
     for module in teacher.modules():
-        if isinstance(module, (_DropoutNd, DropPath)):
+        if isinstance(module, (_DropoutNd, StochasticDepth)) or type(module).__name__ == 'DropPath':
             module.eval()

@@ -10,7 +10,6 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import kornia
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,11 +19,9 @@ from mmseg.utils import ConfigError, DataError
 from mmseg.utils.ranges import check_range
 from mmseg.utils.registry import check_keys
 
-# In the order of kornia's numbers for them.
-JITTERS = dict(brightness=kornia.enhance.adjust_brightness_accumulative,
-               contrast=kornia.enhance.adjust_contrast_with_mean_subtraction,
-               saturation=kornia.enhance.adjust_saturation_with_gray_subtraction,
-               hue=kornia.enhance.adjust_hue)
+# Functions of kornia.enhance, in the order of kornia's numbers for them.
+JITTERS = dict(brightness='adjust_brightness_accumulative', contrast='adjust_contrast_with_mean_subtraction',
+               saturation='adjust_saturation_with_gray_subtraction', hue='adjust_hue')
 MOST_JITTER = dict(brightness=1, hue=0.5)  # beyond, kornia refuses
 
 
@@ -126,6 +123,8 @@ def color_jitter(image: Tensor, strength: float | dict, graphs: Graphs = AS_WRIT
 def draw_jitter(image: Tensor, strength: float | dict) -> tuple[Tensor, tuple[int, ...]]:
     """The draws of ``color_jitter``, on the host: the factor of each of ``JITTERS`` (4 B), hue in radians, on
     the device and in the precision of ``image`` (B 3 H W); and the order of the four, by their places."""
+    import kornia  # most of a second, which only what trains with it needs to wait for
+
     if not isinstance(strength, dict):
         strength = dict.fromkeys(JITTERS, strength)
     drawn = kornia.augmentation.ColorJitter(**strength).forward_parameters(image.shape)
@@ -137,9 +136,12 @@ def apply_jitter(image: Tensor, factors: Tensor, order: Sequence[int],
                  graphs: Graphs = AS_WRITTEN) -> Tensor:
     """``color_jitter`` with what was drawn for it; draws nothing, so that it can be compiled: each of the
     four for itself, as the whole would be another graph in each of their 24 orders."""
+    from kornia import enhance
+
+    steps = [getattr(enhance, name) for name in JITTERS.values()]
     image = image.clamp(0, 1)
     for k in order:
-        image = graphs.of_varying_order(list(JITTERS.values())[k])(image, factors[k])
+        image = graphs.of_varying_order(steps[k])(image, factors[k])
     return image.clamp(0, 1)
 
 
@@ -151,8 +153,10 @@ def blur_kernel_size(side: int) -> int:
 
 def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of (1 3 H W), σ in pixels."""
+    from kornia import filters
+
     sigmas = torch.tensor([[sigma]], dtype=image.dtype)
     of_height, of_width = (
-        kornia.filters.get_gaussian_kernel1d(blur_kernel_size(side), sigmas)
+        filters.get_gaussian_kernel1d(blur_kernel_size(side), sigmas)
         .to(image.device, non_blocking=True) for side in image.shape[2:])
-    return kornia.filters.filter2d_separable(image, of_width, of_height)
+    return filters.filter2d_separable(image, of_width, of_height)
