@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import inspect
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -32,7 +33,7 @@ def accepted_keys(obj: Any) -> set[str] | None:
     for init in inits:
         if init is object.__init__:
             return names
-        params = inspect.signature(init).parameters.values()
+        params = _parameters(init)
         names |= {p.name for p in params
                   if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != 'self'}
         if not any(p.kind is p.VAR_KEYWORD for p in params):
@@ -109,6 +110,11 @@ def check_types(obj: Any, kwargs: Mapping[str, Any], where: str) -> None:
         raise ConfigError(f"{key} of {where} is {value!r}, expected {str(expected).replace('typing.', '')}")
 
 
+@functools.cache
+def _parameters(obj: Any) -> tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(obj).parameters.values())
+
+
 def _constructors(obj: Any) -> list[Any]:
     """Those of a class and its bases; a function is its own."""
     if not inspect.isclass(obj):
@@ -121,16 +127,20 @@ def _hints(obj: Any) -> dict[str, Any]:
     inits = _constructors(obj)
     hints: dict[str, Any] = {}
     for init in inits:
-        try:
-            own = get_type_hints(init)
-        # names that exist for type checkers alone, or no annotations at all
-        except (NameError, TypeError, AttributeError):
-            own = {}
-        hints = {**own, **hints}
+        hints = {**_own_hints(init), **hints}
         if not hasattr(init, '__code__') or not init.__code__.co_flags & inspect.CO_VARKEYWORDS:
             break
     hints.pop('return', None)
     return hints
+
+
+@functools.cache
+def _own_hints(init: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(init)
+    # names that exist for type checkers alone, or no annotations at all
+    except (NameError, TypeError, AttributeError):
+        return {}
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -183,7 +193,7 @@ def _check_call(obj: Any, kwargs: dict, added: Collection[str], where: str) -> N
             if key not in known:
                 raise ConfigError(f"{where} has no argument '{key}', which its constructor is given beside "
                                   'the keys of the config')
-    for param in inspect.signature(obj).parameters.values():
+    for param in _parameters(obj):
         required = param.default is param.empty and param.kind in (
             param.POSITIONAL_OR_KEYWORD, param.KEYWORD_ONLY)
         if required and param.name not in kwargs:

@@ -205,7 +205,8 @@ def test_image_demo_without_image(tiny, refused, weights):
 
 STARTS = """
 import io, os, runpy, sys
-import torch  # says nothing when imported; the children need not load it again
+import torch, torchvision  # say nothing when imported; the children need not load them again
+assert not {{'mmcv', 'torch.utils.cpp_extension'}} & sys.modules.keys()
 for number, (module, *argv) in enumerate({starts!r}):
     if os.fork() == 0:
         os.dup2(os.open(f'{folder}/{{number}}', os.O_CREAT | os.O_WRONLY), 2)

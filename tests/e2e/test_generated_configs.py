@@ -26,9 +26,20 @@ def distinct_models() -> list[Config]:
     return distinct
 
 
+def shorten_known_encoder(backbone: dict, known: set[str]) -> None:
+    """A MiT that was built before has one block a stage, in place: the blocks of an encoder are most of what
+    a config builds, three times where there is a teacher."""
+    written = json.dumps(backbone, sort_keys=True)
+    if written in known and backbone['type'].startswith('mit_b'):
+        backbone['depths'] = (1, 1, 1, 1)
+    known.add(written)
+
+
 def test_every_generated_config_builds():
+    known: set[str] = set()
     for cfg in distinct_models():
         cfg.model.pretrained = None
+        shorten_known_encoder(cfg.model.backbone, known)
         with on_meta():
             model = build_train_model(cfg)
         uda = cfg.get('uda') or {}

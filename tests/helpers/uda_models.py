@@ -75,3 +75,10 @@ def seed_all(seed: int) -> None:
 def sgd(model: nn.Module, lr: float = 0.05) -> torch.optim.Optimizer:
     """SGD on the student."""
     return torch.optim.SGD(model.get_model().parameters(), lr=lr)
+
+
+@torch.no_grad()
+def losses_of_a_step(method: torch.nn.Module, data: dict) -> dict[str, torch.Tensor]:
+    """The log values of a step that makes its forward passes alone."""
+    method.begin_step()
+    return {name: value for one in method.passes(data) for name, value in one.compute().logged().items()}

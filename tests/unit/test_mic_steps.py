@@ -16,7 +16,7 @@ import torch
 from golden import DATA, TOLERANCE, fill, relative_error
 from hrda import hrda
 from test_golden_steps import ASPP, SETTINGS
-from uda_models import batch, network, seed_all, sgd, uda_model
+from uda_models import batch, losses_of_a_step, network, seed_all, sgd, uda_model
 
 GOLDEN = json.loads(gzip.decompress((DATA / 'golden_mic.json.gz').read_bytes()))
 PIXELS = 2 * 128 * 128
@@ -55,18 +55,14 @@ def made(dtype=torch.float32, size=128, cell=32, extra=None, model=None, **setti
     seen: list[torch.Tensor] = []
     method.model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
 
-    @torch.no_grad()
-    def passes(data: dict) -> dict:
-        method.begin_step()
-        return {name: value for one in method.passes(data) for name, value in one.compute().logged().items()}
-
     def step(k: int, update: bool = True):
         seed_all(100 + k)
         data = {**batch(100 + k, size=size, cell=cell), **(extra or {})}
         data = {key: value.to(dtype) if torch.is_tensor(value) and value.is_floating_point() else value
                 for key, value in data.items()}
         with precision(dtype):
-            log = method.train_step(data, optimizer)['log_vars'] if update else passes(data)
+            log = (method.train_step(data, optimizer)['log_vars'] if update
+                   else losses_of_a_step(method, data))
         return log, seen[-1], [np.random.rand(), random.random(), float(torch.rand(1))]
 
     return method, step

@@ -125,9 +125,10 @@ def test_workers_end_when_their_parent_was_killed(dataset):
 
 
 PROGRAM = """
-import sys
+import os, sys
 from multiprocessing.process import BaseProcess
-sys.path[:0] = [sys.argv[2]]
+folder, here, *ways = sys.argv[1:]
+sys.path[:0] = [here]
 from test_workers import Slow, loader, started
 from mmseg.utils import UserError, one_line_errors
 
@@ -147,18 +148,26 @@ def main(how):
     if how == 'bug':
         raise ValueError('a bug')
 
-main(sys.argv[1])
+for how in ways:
+    child = os.fork()
+    if not child:
+        for stream in (1, 2):
+            os.dup2(os.open(f'{folder}/{how}.{stream}', os.O_CREAT | os.O_WRONLY), stream)
+        sys.exit(main(how))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.mark.parametrize('how, code', [('return', 0), ('error', 1), ('bug', 1), ('interrupted start', 130)])
-def test_a_program_ends_with_its_workers(how, code):
-    """They are at work on samples that take for ever."""
-    done = subprocess.run([sys.executable, '-c', PROGRAM, how, str(Path(__file__).parent)], text=True,
-                          capture_output=True, timeout=120, check=False)
-    assert done.returncode == code, done.stderr
-    assert done.stdout and ended(*map(int, done.stdout.split()))
-    assert ('Traceback' in done.stderr) == (how == 'bug')
+def test_a_program_ends_with_its_workers(tmp_path):
+    """They are at work on samples that take for ever. One process imports for all four programs."""
+    codes = {'return': 0, 'error': 1, 'bug': 1, 'interrupted start': 130}
+    done = subprocess.run([sys.executable, '-c', PROGRAM, tmp_path, Path(__file__).parent, *codes],
+                          text=True, stdout=subprocess.PIPE, timeout=240, check=True)
+    assert [int(line) for line in done.stdout.split()] == list(codes.values())
+    for how in codes:
+        workers, complaint = ((tmp_path / f'{how}.{stream}').read_text() for stream in (1, 2))
+        assert workers and ended(*map(int, workers.split())), how
+        assert ('Traceback' in complaint) == (how == 'bug')
 
 
 def test_a_mistake_ends_the_workers_of_the_block():
