@@ -59,11 +59,12 @@ def uda_model(model: dict | None = None, **uda: Any) -> nn.Module:
     return build_train_model(cfg)
 
 
-def batch(seed: int, size: int = 128, images: int = 2, cell: int = 32) -> dict:
+def batch(seed: int, size: int = 128, images: int = 2, cell: int = 32,
+          dtype: torch.dtype = torch.float32) -> dict:
     """The batch of a golden training step."""
-    return dict(img=image(seed, images, size, size), img_metas=[META] * images,
+    return dict(img=image(seed, images, size, size).to(dtype), img_metas=[META] * images,
                 gt_semantic_seg=label(seed + 1, images, size, size, cell=cell),
-                target_img=image(seed + 2, images, size, size), target_img_metas=[META] * images)
+                target_img=image(seed + 2, images, size, size).to(dtype), target_img_metas=[META] * images)
 
 
 def seed_all(seed: int) -> None:

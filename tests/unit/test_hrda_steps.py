@@ -20,12 +20,10 @@ CASES = {'steps_f64': ({}, 2, torch.float64), 'step_all': (dict(feature_scale='a
 
 
 def data(seed: int, dtype: torch.dtype) -> dict:
-    found = batch(seed, 256, cell=64)
     valid = torch.ones(2, 1, 256, 256, dtype=torch.uint8)
     valid[:, :, :15] = valid[:, :, -30:] = 0
     valid[..., :8] = valid[..., -8:] = 0
-    found = {key: value.to(dtype) if key.endswith('img') else value for key, value in found.items()}
-    return dict(found, valid_pseudo_mask=valid)
+    return dict(batch(seed, 256, cell=64, dtype=dtype), valid_pseudo_mask=valid)
 
 
 @pytest.mark.parametrize('case', CASES)

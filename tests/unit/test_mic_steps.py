@@ -57,9 +57,7 @@ def made(dtype=torch.float32, size=128, cell=32, extra=None, model=None, **setti
 
     def step(k: int, update: bool = True):
         seed_all(100 + k)
-        data = {**batch(100 + k, size=size, cell=cell), **(extra or {})}
-        data = {key: value.to(dtype) if torch.is_tensor(value) and value.is_floating_point() else value
-                for key, value in data.items()}
+        data = {**batch(100 + k, size=size, cell=cell, dtype=dtype), **(extra or {})}
         with precision(dtype):
             log = (method.train_step(data, optimizer)['log_vars'] if update
                    else losses_of_a_step(method, data))

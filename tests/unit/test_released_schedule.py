@@ -36,23 +36,19 @@ def method(model, **uda):
         imnet_feature_dist_scale_min_ratio=0.75)).double().train()
 
 
-def double_batch(seed: int) -> dict:
-    return {key: value.double() if torch.is_tensor(value) and value.is_floating_point() else value
-            for key, value in batch(seed).items()}
-
-
 @pytest.fixture(scope='module', params=CASES)
 def steps(request):
     """((log values, gradients, what is drawn next) of ours, of the released schedule) after a step from the
     same state."""
     model, uda, own = CASES[request.param]
     ours = method(model, **uda, **own)
+    data = batch(7, dtype=torch.float64)
     seed_all(0)
-    ours_log = ours.train_step(double_batch(7), torch.optim.SGD(ours.model.parameters(), lr=0.0))['log_vars']
+    ours_log = ours.train_step(data, torch.optim.SGD(ours.model.parameters(), lr=0.0))['log_vars']
     drawn = [np.random.rand()]
     released = ReleasedSchedule(method(model, **uda), STILL)
     seed_all(0)
-    released_log = released.train_step(double_batch(7))
+    released_log = released.train_step(data)
     drawn.append(np.random.rand())
     return tuple((log, {name: p.grad for name, p in model.model.named_parameters()}, next_one)
                  for log, model, next_one in zip((ours_log, released_log), (ours, released.method), drawn))
