@@ -50,7 +50,7 @@ for stage, last in (text.split('=') for text in stages):
         pseudo_labels.write_image = dying(pseudo_labels.write_image, left)
         recorded_folder.write_json = dying(recorded_folder.write_json, left)
         make_pseudo_labels.main([*arguments, '--out', os.path.join(out, stage)])
-    print(os.WTERMSIG(os.waitpid(child, 0)[1]))
+    print(os.WTERMSIG(os.waitpid(child, 0)[1]), flush=True)
 '''
 
 

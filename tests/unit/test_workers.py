@@ -154,7 +154,7 @@ for how in ways:
         for stream in (1, 2):
             os.dup2(os.open(f'{folder}/{how}.{stream}', os.O_CREAT | os.O_WRONLY), stream)
         sys.exit(main(how))
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
