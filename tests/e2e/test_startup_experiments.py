@@ -1,7 +1,7 @@
 """The startup experiments train their two steps on small crops of synthetic streets: every network of the
 tables as it is, and every method, those of the ablation with one block a stage of the encoder.
 
-All 32 take three minutes, so `make test` runs those of ``IN_EVERY_RUN``, and CI all: `STARTUP_EXPERIMENTS=all
+All 32 take minutes, so `make test` runs those of ``IN_EVERY_RUN``, and CI all: `STARTUP_EXPERIMENTS=all
 pytest tests/e2e/test_startup_experiments.py`.
 """
 from __future__ import annotations
@@ -45,13 +45,11 @@ def pretrained(tmp_path_factory):
     folder = tmp_path_factory.mktemp('pretrained')
 
     def write(backbone: dict) -> str | None:
-        kind, depths = backbone['type'], backbone.get('depths')
-        if not kind.startswith('mit_'):
+        if not backbone['type'].startswith('mit_'):
             return None
-        path = folder / f'{kind}_{depths}.pth'
+        path = folder / f'{backbone["type"]}_{backbone.get("depths")}.pth'
         if not path.exists():
-            size = dict(depths=depths) if depths else {}
-            torch.save(build_backbone(dict(type=kind, **size)).state_dict(), path)
+            torch.save(build_backbone(backbone).state_dict(), path)
         return str(path)
 
     yield write
