@@ -56,20 +56,12 @@ make_venv() {
         "(on Debian and Ubuntu the package python3-venv is needed)"
 }
 
-# A package whose installation was cut short has its metadata already, and pip would take it for
-# installed; the file INSTALLER is the last but one that pip writes.
+# A package whose installation was cut short has its metadata already, and would be taken for installed; the file
+# INSTALLER is one of the last that pip and uv write.
 forget_half_installed() {
     for info in "$VENV"/lib/python3.*/site-packages/*.dist-info; do
         if [ -d "$info" ] && [ ! -f "$info/INSTALLER" ]; then rm -rf "$info"; fi
     done
-}
-
-pip_install() {
-    # on a terminal pip shows its progress bars; a log is spared its hundreds of lines
-    if [ -t 1 ]; then quiet=''; else quiet='--quiet'; fi
-    # of the 18,000 modules Python compiles those that are used, when they are, if it may keep the result
-    if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then compile='--compile'; else compile='--no-compile'; fi
-    PYTHONWARNINGS=ignore "$VENV/bin/python" -m pip --disable-pip-version-check --no-input install $compile $quiet "$@"
 }
 
 install_packages() {
@@ -77,7 +69,7 @@ install_packages() {
     echo 'building mmcv-full from its source archive, mended for the Pythons of today (.ci/mmcv_wheel.py says how)'
     wheel=$("$VENV/bin/python" .ci/mmcv_wheel.py "$VENV/wheels") || die "the wheel of mmcv-full is needed"
     echo 'installing the packages: PyTorch with its libraries is several GB, this takes minutes'
-    pip_install "$wheel" --editable '.[test]' \
+    "$VENV/bin/python" .ci/install.py "$VENV/bin/python" "$wheel" --editable '.[test]' \
         || die "the packages could not be installed (pip's message is above); the same command goes on"
     "$VENV/bin/python" -W ignore -c 'import mmseg, mmcv, torch, torchvision' \
         || die "the installed packages cannot be imported (the message is above);" \
@@ -86,7 +78,7 @@ install_packages() {
 
 fingerprint() {
     # the editable install holds the folder's path
-    { pwd; cat requirements.txt pyproject.toml setup.py .ci/setup.sh .ci/mmcv_wheel.py; } | cksum
+    { pwd; cat requirements.txt pyproject.toml setup.py .ci/setup.sh .ci/install.py .ci/mmcv_wheel.py; } | cksum
 }
 
 if [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(fingerprint)" ] && [ -x "$VENV/bin/python" ]; then

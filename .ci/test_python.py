@@ -68,8 +68,7 @@ def make_environment(python: Path, version: str) -> Path:
     build = [sys.executable, ROOT / '.ci/mmcv_wheel.py', Path(sys.prefix) / 'wheels']
     mmcv = subprocess.run(build, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     packages = [p for p in needed(['ebda', 'setuptools', *TOOLS], version) if not p.startswith('mmcv-full')]
-    subprocess.run([own, '-m', 'pip', '--disable-pip-version-check', '--no-input', 'install', '--quiet',
-                    '--no-compile', '--no-deps', *packages, mmcv], check=True)
+    subprocess.run([sys.executable, ROOT / '.ci/install.py', own, '--no-deps', *packages, mmcv], check=True)
     link = folder / f'lib/python{version}/site-packages/nvidia'
     if LIBRARIES.is_dir() and not link.is_symlink():
         link.symlink_to(LIBRARIES)

@@ -1,7 +1,7 @@
 """The set-up's way of refusing; that it installs is shown by every run of the tests in a fresh clone."""
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import re
 import shutil
@@ -17,6 +17,9 @@ from mmseg.utils.project import shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 SETUP = ROOT / '.ci/setup.sh'
+_SPEC = importlib.util.spec_from_file_location('install', ROOT / '.ci/install.py')
+install = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(install)
 
 
 def set_up(**variables: str | Path) -> subprocess.CompletedProcess:
@@ -106,6 +109,65 @@ def test_supported_versions_are_those_of_the_package():
     assert f"SUPPORTED='{named}'" in SETUP.read_text()
     assert f'(3, {low}) <= sys.version_info[:2] < (3, {high})' in SETUP.read_text()
     assert named in (ROOT / 'README.md').read_text()
+
+
+# as `pip config list` of pip 24 prints it
+CONFIGURED = '''global.constraint='/etc/pip/constraints.txt'
+global.extra-index-url='https://one.example/simple https://two.example/simple'
+global.cert='/etc/ssl/ours.pem'
+install.extra-index-url='https://three.example/simple'
+download.find-links='/not/for/install'
+:env:.cert='/home/me/mine.pem'
+:env:.no-input='1'
+'''
+
+
+@pytest.fixture
+def installation(monkeypatch):
+    """Installs with a uv that ends with a code, and gives the commands that ran, with their variables."""
+    def run(uv_ends_with: int, configured: str = CONFIGURED) -> list[tuple[list[str], dict]]:
+        commands = []
+
+        def recorded(command, env=None, **settings):
+            commands.append((command, env))
+            ended = uv_ends_with if Path(command[0]).name == 'uv' else 0
+            return subprocess.CompletedProcess(command, ended, stdout=configured)
+
+        monkeypatch.setattr(install.subprocess, 'run', recorded)
+        assert install.main('/venv/bin/python', '--no-deps', 'torch') == 0
+        return commands[2:]  # after `pip install uv` and `pip config list`
+
+    monkeypatch.delenv('PYTHONDONTWRITEBYTECODE', raising=False)
+    return run
+
+
+def test_uv_installs_what_pip_would(installation):
+    """The settings of `pip install`, where the user's environment comes before the user's files."""
+    [(command, variables)] = installation(uv_ends_with=0)
+    assert Path(command[0]) == Path(sys.executable).with_name('uv')
+    assert command[1:5] == ['pip', 'install', '--python', '/venv/bin/python']
+    assert command[command.index('unsafe-best-match') + 1:] == [
+        '--constraint', '/etc/pip/constraints.txt', '--index', 'https://three.example/simple',
+        '--no-deps', 'torch']
+    assert variables['SSL_CERT_FILE'] == '/home/me/mine.pem'
+
+
+def test_where_uv_fails_pip_installs(installation, capsys):
+    (first, _), (second, _) = installation(uv_ends_with=2)
+    assert first[1:3] == ['pip', 'install'] and second[:3] == ['/venv/bin/python', '-m', 'pip']
+    assert second[-3:] == ['--no-compile', '--no-deps', 'torch']
+    assert capsys.readouterr().out == 'uv could not install them (its message is above): pip does\n'
+
+
+def test_a_setting_that_uv_does_not_have_leaves_the_work_to_pip(installation):
+    [(command, _)] = installation(uv_ends_with=0, configured="global.no-binary=':all:'\n")
+    assert command[:3] == ['/venv/bin/python', '-m', 'pip']
+
+
+def test_where_python_may_not_keep_what_it_compiles_all_is_compiled(installation, monkeypatch):
+    monkeypatch.setenv('PYTHONDONTWRITEBYTECODE', '1')
+    (first, _), (second, _) = installation(uv_ends_with=1)
+    assert '--compile-bytecode' in first and '--compile' in second
 
 
 PROGRAMS = dict(train='train.py', test='test.py', experiments='run_experiments.py', demo='image_demo.py',
