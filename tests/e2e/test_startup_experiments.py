@@ -1,5 +1,6 @@
-"""The startup experiments train their two steps on small crops of synthetic streets: every network of the
-tables as it is, and every method, those of the ablation with one block a stage of the encoder.
+"""The startup experiments train their two steps on small crops of synthetic streets: every head, kind of encoder
+and method of the tables. The networks of ``WHOLE`` are as deep as they are, of the others an encoder has one block
+a stage or, of ResNets, 50 layers: their depths are a number in a table, which test_zoo compares.
 
 All 32 take minutes, so `make test` runs those of ``IN_EVERY_RUN``, and CI all: `STARTUP_EXPERIMENTS=all
 pytest tests/e2e/test_startup_experiments.py`.
@@ -23,6 +24,7 @@ from mmseg.utils.files import write_json
 IN_EVERY_RUN = {'gta2cs_target-only_dlv2red_s50_poly10warm_s0',
                 'gta2cs_target-only_upernet_ch256_mitb5_poly10warm_s0',
                 'cs2acdc_dacs_a999_fdthings_rcs001_cpl_eb04x01_daformer_sepaspp_mitb5_poly10warm_s0'}
+WHOLE = {*IN_EVERY_RUN, 'gta2cs_target-only_dlv2red_r101v1c_poly10warm_s0'}
 CFGS = {f'{number}/{cfg["name"]}': cfg for number in (100, 101, 120)
         for cfg in generate_experiment_cfgs(number)
         if cfg['name'] in IN_EVERY_RUN or os.environ.get('STARTUP_EXPERIMENTS') == 'all'}
@@ -76,8 +78,9 @@ def test_two_steps(name, streets, pretrained, run_program, tmp_path):
     cfg['data']['workers_per_gpu'] = 0
     if 'rare_class_sampling' in cfg['data']['train']:
         cfg['data']['train']['rare_class_sampling']['min_pixels'] = MIN_PIXELS
-    if 'uda' in cfg and name.startswith('101/'):  # a method and no network
-        cfg['model']['backbone']['depths'] = (1, 1, 1, 1)
+    if CFGS[name]['name'] not in WHOLE:
+        backbone = cfg['model']['backbone']
+        backbone.update(dict(depth=50) if 'depth' in backbone else dict(depths=(1, 1, 1, 1)))
     cfg['model']['pretrained'] = pretrained(cfg['model']['backbone'])
     cfg['checkpoint_config'] = None  # a gigabyte each
     cfg['log_config'] = dict(interval=1, hooks=[dict(type='TextLoggerHook', by_epoch=False)])
