@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from programs import forget_loggers
+from programs import NARROW, forget_loggers
 from tqdm import tqdm
 
 from mmseg.checkpoint.files import checkpoints_of, verify_file
@@ -37,10 +37,7 @@ def config(tiny) -> Path:
     return tiny(**{
         'runner.max_iters': STEPS, 'checkpoint_config.interval': 1, 'checkpoint_config.max_keep_ckpts': 2,
         'evaluation.interval': 3, 'evaluation.save_best': 'mIoU', 'log_config.interval': 3,
-        'uda.entropy_balance.target': dict(type='RunningQuantile', quantile=0.6, momentum=0.9),
-        'model.backbone.embed_dims': (4, 8, 20, 16), 'model.backbone.depths': (1, 1, 1, 1),
-        'model.decode_head.in_channels': (4, 8, 20, 16), 'model.decode_head.channels': 8,
-        'model.decode_head.decoder_params.embed_dims': 8})
+        'uda.entropy_balance.target': dict(type='RunningQuantile', quantile=0.6, momentum=0.9), **NARROW})
 
 
 def begin(config: Path, folder: Path, workers: int) -> int:

@@ -1,6 +1,6 @@
-"""The startup experiments train their two steps on small crops of synthetic streets: every head, kind of encoder
-and method of the tables. The networks of ``WHOLE`` are as deep as they are, of the others an encoder has one block
-a stage or, of ResNets, 50 layers: their depths are a number in a table, which test_zoo compares.
+"""The startup experiments train their two steps on small crops of synthetic streets: every head, kind of
+encoder and method of the tables. The networks of ``WHOLE`` are as deep as they are; of the others an encoder
+has one block a stage or, a ResNet, 50 layers: test_zoo has every network whole.
 
 All 32 take minutes, so `make test` runs those of ``IN_EVERY_RUN``, and CI all: `STARTUP_EXPERIMENTS=all
 pytest tests/e2e/test_startup_experiments.py`.

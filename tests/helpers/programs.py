@@ -16,6 +16,10 @@ STREETS_TEST = ROOT / 'configs' / 'toy' / 'streets_test.py'
 # the small scenes hold some classes with a few pixels only
 MIN_PIXELS = 5
 SMALL_WH, CROP = (128, 64), (64, 64)
+# a network of one narrow block a stage, for tests of what goes on around it
+NARROW = {'model.backbone.embed_dims': (4, 8, 20, 16), 'model.backbone.depths': (1, 1, 1, 1),
+          'model.decode_head.in_channels': (4, 8, 20, 16), 'model.decode_head.channels': 8,
+          'model.decode_head.decoder_params.embed_dims': 8}
 
 
 class Ended(NamedTuple):

@@ -145,6 +145,7 @@ def test_a_hash_in_the_name_is_that_of_the_file(call, host, tmp_path):
     assert in_folder(tmp_path) == ['resnet50_v1c-2cccc1ad.pth']
 
 
+@pytest.mark.parametrize('call', ['curl'], indirect=True)  # however it came
 def test_with_the_project_installed_the_file_is_read(call, host, tmp_path):
     import torch
     message = call(code=1, python=sys.executable)  # begins as a zip does, and is none
