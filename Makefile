@@ -7,6 +7,7 @@ PYTHON_IN_VENV = $(VENV)/bin/python
 TEST_JOBS = 2
 TESTS = tests
 FUZZ_MINUTES = 10
+EXP = 900
 PYTHONS = 3.13 3.14
 
 help: ## list the targets
@@ -17,6 +18,9 @@ setup: ## install everything into .venv (Python 3.10 to 3.14)
 
 demo: setup ## generate data, train source-only, DAFormer and EBDA, print the comparison, make its report
 	@"$(PYTHON_IN_VENV)" -m demo.run_demo
+
+repeat: setup ## an experiment of docs/results.md, its data included (EXP=900; for CamVid see docs/datasets.md)
+	@"$(PYTHON_IN_VENV)" tools/repeat.py $(EXP)
 
 test: lint ## all tests (TESTS=tests/unit for a part of them)
 	OMP_NUM_THREADS=1 "$(PYTHON_IN_VENV)" -m pytest -r fEs -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
@@ -52,4 +56,4 @@ clean-cache: ## remove caches and build results
 clean-venv: ## remove the environments
 	rm -rf "$(VENV)" .venv-3.*
 
-.PHONY: help setup demo docs test test-pythons wheel fuzz lint clean-demo clean-cache clean-venv
+.PHONY: help setup demo repeat docs test test-pythons wheel fuzz lint clean-demo clean-cache clean-venv

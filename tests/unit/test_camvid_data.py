@@ -88,6 +88,65 @@ def test_a_missing_folder_is_told_in_one_line(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.startswith('error: no day/labels and no trainannot in')
 
 
+@pytest.fixture
+def download(tmp_path) -> Path:
+    """The SegNet tutorial's folders, with the frames that CamVid has of each sequence."""
+    names = dict(train=[*(f'0006R0_f{n:05d}' for n in range(930, 3931, 30)),
+                        *(f'0016E5_{n:05d}' for n in range(390, 6511, 30)),
+                        *(f'0001TP_{n:06d}' for n in range(6690, 8521, 30))],
+                 val=[f'0016E5_{n:05d}' for n in range(7959, 8160, 2)],
+                 test=[*(f'0001TP_{n:06d}' for n in range(8550, 10381, 30)),
+                       *(f'Seq05VD_f{n:05d}' for n in range(0, 5101, 30))])
+    names['train'].remove('0016E5_06510')
+    rng = np.random.default_rng(0)
+    for split, stems in names.items():
+        image, label = random_image(rng), blocky_label(rng, classes=11)
+        for stem in stems:
+            save(tmp_path / split / f'{stem}.png', image)
+            save(tmp_path / f'{split}annot' / f'{stem}.png', label)
+    return tmp_path
+
+
+def test_day_and_dusk_out_of_the_public_download(download, monkeypatch):
+    mine = save(download / 'day/images/0006R0_f00930.png', random_image(np.random.default_rng(1)))
+    before = mine.read_bytes()
+    for _ in range(2):  # the second run changes nothing
+        assert convert(monkeypatch, download, '--day-and-dusk', '--nproc', 1) == 0
+    assert mine.read_bytes() == before
+    stats = json.loads((download / 'sample_class_stats_dict.json').read_text())
+    assert len(stats) == 305 and all(path.startswith('day/labels/') for path in stats)
+    data = Config.fromfile(CONFIG)._cfg_dict.to_dict()['data']
+    with_root(data, download)
+    data['train']['rare_class_sampling'] = None
+    pairs = build_dataset(data['train'])
+    val = build_dataset(data['val'], dict(test_mode=True))
+    assert (len(pairs.source), len(pairs.target), len(val)) == (305, 62, 32)
+    stems = [Path(info['filename']).stem for info in val.img_infos]
+    assert [stems[place] for place in (0, 1, 7, 8, -1)] == [
+        f'0001TP_{number}' for number in ('008550', '008580', '008760', '009030', '010200')]
+    moved = download.rename(download.with_name('moved'))
+    assert (moved / 'dusk_val/labels/0001TP_009030.png').is_file(), 'the links are relative'
+
+
+@pytest.mark.skipif(not (REAL / 'day').is_dir(), reason='CamVid is not here')
+def test_the_frames_are_those_that_were_measured():
+    for part, split in (('day', 'train'), ('dusk_train', 'train'), ('dusk_val', 'test')):
+        names = sorted(path.name for path in (REAL / part / 'images').iterdir())
+        assert len(names) == converter.FRAMES[part]
+        assert {converter.part_of(split, name) for name in names} == {part}
+
+
+@pytest.mark.parametrize('lost, told', [
+    ('train/0001TP_006690.png', '61 of the 62 frames of dusk_train'),
+    ('testannot/0001TP_008550.png', '0001TP_008550.png is missing')])
+def test_a_part_of_the_download_is_told_in_one_line(download, monkeypatch, capsys, lost, told):
+    (download / lost).unlink()
+    assert convert(monkeypatch, download, '--day-and-dusk') == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith('error: ') and told in line and 'is the download whole?' in line
+    assert not (download / 'day').exists()
+
+
 def with_root(node: dict, root: Path) -> None:
     for key, value in node.items():
         if key == 'data_root':
