@@ -72,7 +72,7 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., None]:
     @functools.wraps(main)
     def wrapper(*args: Any, **kwargs: Any) -> None:
         try:
-            code = main(*args, **kwargs)
+            code = _written(main, *args, **kwargs)
         except UserError as error:
             if os.environ.get(TRACEBACK):
                 raise
@@ -92,6 +92,18 @@ def one_line_errors(main: Callable[..., int | None]) -> Callable[..., None]:
         sys.exit(code or 0)
 
     return wrapper
+
+
+def _written(main: Callable[..., int | None], *args: Any, **kwargs: Any) -> Any:
+    """The exit code of ``main``, once all that it printed is written: later no error could be answered."""
+    code: Any
+    try:
+        code = main(*args, **kwargs)
+    except SystemExit as end:
+        code = end.code
+    with contextlib.suppress(AttributeError, ValueError):  # there may be no output, or a closed one
+        sys.stdout.flush()
+    return code
 
 
 def _nobody_reads() -> bool:

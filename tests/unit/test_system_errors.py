@@ -3,11 +3,17 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from tqdm import tqdm
 
 from mmseg.utils import UserError, get_root_logger, one_line_errors
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_log_on_a_full_disk_is_one_line(capsys, tmp_path):
@@ -54,3 +60,15 @@ def test_an_error_has_a_line_of_its_own_below_a_bar(capsys):
         program()
     assert capsys.readouterr().err.endswith('\nerror: a mistake\n')
     bar.close()
+
+
+@pytest.mark.parametrize('main', ["lambda: print('text')", "lambda: [print('text'), sys.exit(0)]"])
+def test_what_nobody_reads_any_more_is_no_error(main, monkeypatch):
+    """Small output is written when the program ends, and head may have ended before."""
+    monkeypatch.delenv('PYTHONUNBUFFERED', raising=False)
+    code = f"import runpy, sys; runpy.run_path('mmseg/utils/errors.py')['one_line_errors']({main})()"
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, b'')
