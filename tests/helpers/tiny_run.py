@@ -17,9 +17,10 @@ SIZE_HW = (64, 128)
 NAMES = ('aachen/aachen_000000', 'aachen/aachen_000001', 'bonn/bonn_000000')
 NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 MODEL = dict(
-    type='EncoderDecoder', pretrained='pretrained/not_there.pth', backbone=dict(type='mit_b0'),
+    type='EncoderDecoder', pretrained='pretrained/not_there.pth',
+    backbone=dict(type='mit_b0', embed_dims=(4, 8, 20, 16), depths=(1, 1, 1, 1)),
     decode_head=dict(
-        type='DAFormerHead', in_channels=[32, 64, 160, 256], in_index=[0, 1, 2, 3], channels=16,
+        type='DAFormerHead', in_channels=[4, 8, 20, 16], in_index=[0, 1, 2, 3], channels=16,
         dropout_ratio=0.1, num_classes=19, norm_cfg=dict(type='BN', requires_grad=True),
         align_corners=False, loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0),
         decoder_params=dict(embed_dims=16, embed_cfg=dict(type='mlp', act_cfg=None, norm_cfg=None),
