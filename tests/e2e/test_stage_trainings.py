@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from programs import NARROW, ROOT, STREETS_TEST
+from programs import ROOT, STREETS_TEST
 from two_processes import CLEAN
 
 import run_experiments
@@ -63,7 +63,7 @@ def chain(tiny, tmp_path) -> Path:
     (tmp_path / 'killer.py').write_text(KILLER)
     shared = {'runner.max_iters': STEPS, 'checkpoint_config.interval': 1, 'evaluation': None,
               'log_config.interval': 1, 'checkpoint_config.max_keep_ckpts': 2,
-              **NARROW, 'custom_imports': dict(imports=['killer'], allow_failed_imports=False)}
+              'custom_imports': dict(imports=['killer'], allow_failed_imports=False)}
     first, last = (tiny(BDL, f'{name}.json', custom_hooks=[dict(type='KillOnce', note=name)], **shared)
                    for name in ('first', 'last'))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from programs import NARROW, STREETS_TEST
+from programs import STREETS_TEST
 
 from mmseg.checkpoint.weights import load_file
 from mmseg.utils.config import load_config
@@ -87,7 +87,7 @@ def test_options_put_dicts_where_the_config_has_none():
 
 def test_float16_in_parts_is_resumed_with_its_scale(tiny, run_program, tmp_path):
     """Two steps in one run are one step and another after a resume: in weights and scale."""
-    settings = {**NARROW, 'amp': dict(dtype='float16', init_scale=64.0, growth_interval=1),
+    settings = {'amp': dict(dtype='float16', init_scale=64.0, growth_interval=1),
                 'optimizer_config': dict(cumulative_iters=2), 'model.backbone.with_cp': True,
                 'checkpoint_config.interval': 1}
     whole, halves = tmp_path / 'whole', tmp_path / 'halves'

@@ -76,8 +76,7 @@ def write_tiny(streets: Path, path: Path, base: Path | str = STREETS_TEST, **opt
         rcs.min_pixels = MIN_PIXELS
     load_config(cfg, {'data.samples_per_gpu': 1, 'data.workers_per_gpu': 0, 'name': 'tiny',
                       'load_from': None,  # the shipped start is that of a wider network
-                      'model.decode_head.channels': 16,
-                      'model.decode_head.decoder_params.embed_dims': 16, **options})
+                      **NARROW, **options})
     cfg.dump(str(path))
     return path
 
