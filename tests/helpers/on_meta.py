@@ -2,34 +2,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
-FILLS = frozenset({Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_,
-                   *(getattr(nn.init, name) for name in dir(nn.init)
-                     if name.endswith('_') and not name.startswith('_'))})
+FILLS = [name for name in dir(nn.init) if name.endswith('_') and not name.startswith('_')]
 
 
-class _Unfilled(TorchFunctionMode):
-    def __torch_function__(self, func: Callable, types: Any, args: tuple = (),
-                           kwargs: dict | None = None) -> Any:
-        kwargs = kwargs or {}
-        if func in FILLS:
-            return args[0] if args else kwargs['tensor']
-        return func(*args, **kwargs)
+def _unfilled(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    return tensor
 
 
 @contextmanager
 def on_meta() -> Iterator[None]:
     """Modules made in it lie on the meta device, and are not initialised, which takes about half of the time
     and has no effect there."""
-    with torch.device('meta'), _Unfilled():
-        yield
+    fills = {name: getattr(nn.init, name) for name in FILLS}
+    try:
+        for name in fills:
+            setattr(nn.init, name, _unfilled)
+        with torch.device('meta'):
+            yield
+    finally:
+        for name, fill in fills.items():
+            setattr(nn.init, name, fill)
 
 
 def shorten_known_encoder(backbone: dict, known: set[str]) -> None:
