@@ -2,8 +2,8 @@
 encoder and method of the tables. The networks of ``WHOLE`` are as deep as they are; of the others an encoder
 has one block a stage or, a ResNet, 50 layers: test_zoo has every network whole.
 
-All 32 take minutes, so `make test` and CI run those of ``IN_EVERY_RUN``, and a weekly workflow all:
-`STARTUP_EXPERIMENTS=all pytest tests/e2e/test_startup_experiments.py`.
+All 32 take minutes, so `make test` runs those of ``IN_EVERY_RUN``, and CI all: `STARTUP_EXPERIMENTS=all
+pytest tests/e2e/test_startup_experiments.py`.
 """
 from __future__ import annotations
 
