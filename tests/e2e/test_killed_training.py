@@ -1,6 +1,6 @@
 """Trainings that are killed (SIGKILL) at random moments, and go on as if they had not been.
 
-Three kills by default; the environment variable MMSEG_KILLS sets their number, and MMSEG_KILL_SEED (0 by
+Five kills by default; the environment variable MMSEG_KILLS sets their number, and MMSEG_KILL_SEED (0 by
 default) the moments.
 """
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mmseg.checkpoint.files import checkpoints_of, verify_file
 from mmseg.checkpoint.weights import load_file
 from tools import train  # here, so that the children need not import it
 
-KILLS = int(os.environ.get('MMSEG_KILLS', '3'))
+KILLS = int(os.environ.get('MMSEG_KILLS', '5'))
 SEED = int(os.environ.get('MMSEG_KILL_SEED', '0'))
 STEPS = 8
 pytestmark = pytest.mark.timeout(120 * KILLS)

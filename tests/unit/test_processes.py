@@ -24,7 +24,7 @@ from mmseg.utils.distributed import (
     refuse_different_parameters,
 )
 
-STEPS, SIZE, CELL = 10, 32, 8
+STEPS, SIZE, CELL = 20, 32, 8
 CPU = torch.device('cpu')
 QUANTILE = dict(BALANCE, target=dict(type='RunningQuantile', quantile=0.6, momentum=0.9))
 FEATURES = dict(imnet_feature_dist_lambda=0.01)
@@ -166,7 +166,7 @@ def test_two_processes_of_one_image_are_one_process_of_two(monkeypatch, tmp_path
                 assert means[key] == pytest.approx(float(logged[key]), rel=1e-4), (name, key)
 
 
-# ------------------------------------------------------------------- ten steps
+# ------------------------------------------------------------------- twenty steps
 
 def after_many_steps(rank: int) -> dict:
     found = {}
