@@ -49,9 +49,13 @@ def for_uv(configured: dict[str, str]) -> tuple[list[str], dict[str, str]]:
     return options, variables
 
 
+def pip_of(python: str) -> list[str]:
+    return [python, '-m', 'pip', '--disable-pip-version-check', '--no-input']
+
+
 def commands(python: str, arguments: list[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
     """What to try, one after the other: command and environment."""
-    pip = [python, '-m', 'pip', '--disable-pip-version-check', '--no-input']
+    pip = pip_of(python)
     # on a terminal there are progress bars; a log is spared their hundreds of lines
     quiet = [] if sys.stdout.isatty() else ['--quiet']
     environment = {**os.environ, 'PYTHONWARNINGS': 'ignore'}
@@ -72,8 +76,7 @@ def commands(python: str, arguments: list[str]) -> Iterator[tuple[list[str], dic
 
 
 def main(python: str, *arguments: str) -> int:
-    own_pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '--no-input']
-    subprocess.run([*own_pip, 'install', '--quiet', UV])
+    subprocess.run([*pip_of(sys.executable), 'install', '--quiet', UV])
     for command, environment in commands(python, list(arguments)):
         try:
             code = subprocess.run(command, env=environment).returncode

@@ -35,9 +35,8 @@ class Streets(NamedTuple):
     options: tuple[str, ...] = ()
 
 
-COMPARED = Streets('data/streets_930', ('--train', '120', '--val', '40', '--references'))
 DATA = {900: Streets('data/streets'), 901: CAMVID, 902: CAMVID, 903: CAMVID, 904: Streets('data/streets'),
-        930: COMPARED}
+        930: Streets('data/streets_930', ('--train', '120', '--val', '40', '--references'))}
 # the tables of the others have calibration and entropies, too
 SCORES_OF_THE_LOG = (930,)
 
@@ -98,7 +97,7 @@ def score_commands(args: argparse.Namespace) -> Iterator[list[str]]:
         if config.stem != folder.name or state_of(folder, read(config)) != FINISHED:
             continue
         out = scores_dir(args) / folder.name
-        if not list(out.glob('eval_*.json')):
+        if not any(out.glob('eval_*.json')):
             last = next(iter(checkpoints_of(folder).values()))
             yield ['tools/test.py', str(config), str(last), '--eval', 'mIoU', 'calibration', 'entropy',
                    '--work-dir', str(out)]
