@@ -1,3 +1,5 @@
+from mmseg.utils import quick_start  # noqa: F401  before all that imports mmcv.runner
+
 from .backbones import *  # noqa: F403
 from .builder import (
                       BACKBONES,

@@ -205,7 +205,7 @@ def test_image_demo_without_image(tiny, refused, weights):
 
 STARTS = """
 import io, os, runpy, sys
-import torch, torchvision  # say nothing when imported; the children need not load them again
+import torch  # says nothing when imported; the children need not load it again
 assert not {{'mmcv', 'torch.utils.cpp_extension'}} & sys.modules.keys()
 for number, (module, *argv) in enumerate({starts!r}):
     if os.fork() == 0:

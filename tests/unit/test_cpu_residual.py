@@ -4,11 +4,12 @@ from __future__ import annotations
 import copy
 
 import torch
-from timm.layers import DropPath
+from timm.layers import DropPath as DropPathOfTimm
 from torch import nn
 from torchvision.ops import StochasticDepth
 
 from mmseg.models.backbones.mix_transformer import Block
+from mmseg.models.utils.drop_path import DropPath
 from mmseg.ops.cpu.linear import WIDE
 from mmseg.ops.cpu.residual import CPUBlock, add_branch
 
@@ -17,7 +18,7 @@ def run(multiplied: bool, seed: int, samples: int, width: int):
     """(values, gradients of x and the branch, the samples for which the branch was computed)"""
     torch.manual_seed(0)
     branch, x = nn.Linear(width, width), torch.randn(samples, 5, width, requires_grad=True)
-    depth, computed = StochasticDepth(0.5, 'row'), []
+    depth, computed = DropPath(0.5), []
 
     def function(x):
         computed.append(len(x))
@@ -56,7 +57,7 @@ def test_wide_branches_are_computed_for_those_who_take_them():
 
 
 def test_a_branch_in_reduced_precision():
-    x, depth = torch.randn(4, 5, WIDE), StochasticDepth(0.5, 'row')
+    x, depth = torch.randn(4, 5, WIDE), DropPath(0.5)
     torch.manual_seed(0)
     out = add_branch(x, lambda x: x.bfloat16(), depth)
     torch.manual_seed(0)
@@ -64,13 +65,13 @@ def test_a_branch_in_reduced_precision():
 
 
 def test_in_evaluation_every_branch_counts():
-    depth, x = StochasticDepth(0.9, 'row').eval(), torch.ones(1, 2, 3)
+    depth, x = DropPath(0.9).eval(), torch.ones(1, 2, 3)
     assert torch.equal(add_branch(x, lambda x: 2 * x, depth), 3 * x)
 
 
 def test_frozen_parameters_get_no_gradient():
     branch, x = nn.Linear(3, 3).requires_grad_(False), torch.ones(1, 2, 3, requires_grad=True)
-    add_branch(x, branch, StochasticDepth(1 - 1e-9, 'row'), branch).sum().backward()
+    add_branch(x, branch, DropPath(1 - 1e-9), branch).sum().backward()
     assert branch.weight.grad is None and torch.equal(x.grad, torch.ones(1, 2, 3))
 
 
@@ -97,10 +98,13 @@ def test_a_block_is_the_plain_one():
 
 
 def test_stochastic_depth_draws_as_that_of_the_released_encoder():
-    """Which is timm's."""
-    x, drawn = torch.randn(64, 5, 3), []
-    for depth in (StochasticDepth(0.3, 'row'), DropPath(0.3)):
-        torch.manual_seed(0)
-        drawn += [depth(x), torch.rand(1)]
-    assert torch.equal(drawn[0], drawn[2]) and torch.equal(drawn[1], drawn[3])
-    assert 0 < int((drawn[0] == 0).all(dim=2).all(dim=1).sum()) < 64
+    """Which is timm's; torchvision's is the same."""
+    for x in (torch.randn(64, 5, 3), torch.randn(64, 3, 2, 2), torch.randn(64, 3).bfloat16()):
+        drawn = []
+        for depth in (DropPath(0.3), DropPathOfTimm(0.3), StochasticDepth(0.3, 'row')):
+            torch.manual_seed(0)
+            drawn.append((depth(x), torch.rand(1)))
+        for out, after in drawn[1:]:
+            assert torch.equal(out, drawn[0][0]) and torch.equal(after, drawn[0][1])
+        assert 0 < int((drawn[0][0] == 0).flatten(1).all(dim=1).sum()) < 64
+    assert DropPath(0.3).eval()(x) is x and DropPath(0)(x) is x

@@ -10,7 +10,7 @@ import torch
 from kornia.augmentation import ColorJitter
 from kornia.filters import gaussian_blur2d
 from mmcv.cnn.bricks.drop import DropPath as DropPathOfMMCV
-from timm.layers import DropPath
+from timm.layers import DropPath as DropPathOfTimm
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 from torchvision.ops import StochasticDepth
@@ -31,6 +31,7 @@ from mmseg.models.uda.parts.strong_augment import (
     draw_jitter,
     gaussian_blur,
 )
+from mmseg.models.utils.drop_path import DropPath
 from mmseg.utils import UserError
 
 # ------------------------------------------------------------------- teacher
@@ -58,8 +59,8 @@ def test_teacher_is_in_train_mode_without_noise(call):
         model.eval()
         model.train()
     teacher = model.get_ema_model()
-    noise = [m for m in teacher.modules() if isinstance(m, (_DropoutNd, StochasticDepth))]
-    assert {type(m).__name__ for m in noise} == {'StochasticDepth', 'Dropout', 'Dropout2d'}
+    noise = [m for m in teacher.modules() if isinstance(m, (_DropoutNd, DropPath))]
+    assert {type(m).__name__ for m in noise} == {'DropPath', 'Dropout', 'Dropout2d'}
     assert not any(m.training for m in noise)
     assert all(m.training for m in teacher.modules() if isinstance(m, nn.BatchNorm2d))
     assert not any(m.training for m in model.get_imnet_model().modules())
@@ -68,7 +69,8 @@ def test_teacher_is_in_train_mode_without_noise(call):
 
 
 def test_noise_of_any_library_is_switched_off():
-    noise = [nn.Dropout(0.5), StochasticDepth(0.5, 'row'), DropPath(0.5), DropPathOfMMCV(0.5)]
+    noise = [nn.Dropout(0.5), DropPath(0.5), StochasticDepth(0.5, 'row'), DropPathOfTimm(0.5),
+             DropPathOfMMCV(0.5)]
     teacher = nn.Sequential(*noise, nn.BatchNorm2d(3)).eval()
     teacher_mode(teacher)
     assert [module.training for module in teacher] == [False] * len(noise) + [True]

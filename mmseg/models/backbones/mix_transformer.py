@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from torchvision.ops import StochasticDepth
 
 from mmseg.checkpoint.weights import load_pretrained
 from mmseg.utils import DataError
 from mmseg.utils.ranges import check_range
 
 from ..builder import BACKBONES
+from ..utils.drop_path import DropPath
 from .mit_weights import convert_hf_state_dict
 
 # Pixels: the first stage's map, of stride 4, is reduced by convolutions of side 8.
@@ -136,7 +136,7 @@ class Block(nn.Module):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=BLOCK_NORM_EPS)
         self.attn = EfficientAttention(dim, num_heads, sr_ratio, qkv_bias, attn_drop, drop, query_groups)
-        self.drop_path = StochasticDepth(drop_path, mode='row')
+        self.drop_path = DropPath(drop_path)
         self.norm2 = nn.LayerNorm(dim, eps=BLOCK_NORM_EPS)
         self.mlp = MixFFN(dim, int(dim * mlp_ratio), drop)
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 from torch import Tensor, nn
-from torchvision.models.convnext import LayerNorm2d
 
 from mmseg.utils import UserError
 
 from ..builder import NECKS
-
-norm = partial(LayerNorm2d, eps=1e-6)
 
 
 @NECKS.register_module()
@@ -39,6 +35,13 @@ class SimpleFPN(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """The map (B in_channels h w) → levels (B out_channels h·scale w·scale)."""
         return [level(features[self.in_index]) for level in self.levels]
+
+
+def norm(channels: int) -> nn.Module:
+    """Over the channels of each pixel."""
+    from torchvision.models.convnext import LayerNorm2d  # seconds, where there is such a neck
+
+    return LayerNorm2d(channels, eps=1e-6)
 
 
 def _level(in_channels: int, out_channels: int, scale: float) -> nn.Sequential:

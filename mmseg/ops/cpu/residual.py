@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from mmseg.models.backbones.mix_transformer import Block
+from mmseg.models.utils.drop_path import DropPath
 
 from .eager import is_eager_on_cpu
 from .linear import WIDE
@@ -31,7 +31,7 @@ class CPUBlock(Block):
                           self.norm2, self.mlp)
 
 
-def add_branch(x: Tensor, branch: Callable[[Tensor], Tensor], drop_path: StochasticDepth,
+def add_branch(x: Tensor, branch: Callable[[Tensor], Tensor], drop_path: DropPath,
                *modules: nn.Module) -> Tensor:
     """x + drop_path(branch(x)), on a CPU. The draw comes before the branch.
 

@@ -6,7 +6,6 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
-from torchvision.ops import StochasticDepth
 
 _PARAMETERS: WeakKeyDictionary[nn.Module, list[nn.Parameter]] = WeakKeyDictionary()
 
@@ -52,5 +51,5 @@ def teacher_mode(teacher: nn.Module) -> None:
     takes a second to import, and is not here unless one of its encoders is."""
     teacher.train()
     for module in teacher.modules():
-        if isinstance(module, (_DropoutNd, StochasticDepth)) or type(module).__name__ == 'DropPath':
+        if isinstance(module, _DropoutNd) or type(module).__name__ in ('DropPath', 'StochasticDepth'):
             module.eval()

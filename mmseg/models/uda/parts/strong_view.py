@@ -10,11 +10,11 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.v2 import functional as colours
 
 from mmseg.utils import ConfigError
 from mmseg.utils.ranges import check_range
@@ -23,6 +23,13 @@ from .strong_augment import normalisation
 
 GREY = 0.5  # of what a geometric operation or the cutout leaves empty
 Box = tuple[int, int, int, int]
+
+
+def _colours() -> ModuleType:
+    """torchvision's functions. They take seconds to import, which only those who use them wait for."""
+    from torchvision.transforms.v2 import functional
+
+    return functional
 
 
 def sharpness(image: Tensor, factor: float) -> Tensor:
@@ -38,14 +45,14 @@ def sharpness(image: Tensor, factor: float) -> Tensor:
 # name: (change of an image in [0, 1] (… 3 H W) by a magnitude, range of the magnitudes)
 COLOURS: dict[str, tuple[Callable[[Tensor, float], Tensor], tuple[float, float]]] = {
     'Identity': (lambda x, _: x, (0, 0)),
-    'AutoContrast': (lambda x, _: colours.autocontrast(x), (0, 0)),
-    'Equalize': (lambda x, _: colours.equalize(x), (0, 0)),
-    'Brightness': (colours.adjust_brightness, (0.05, 0.95)),
-    'Color': (colours.adjust_saturation, (0.05, 0.95)),
-    'Contrast': (colours.adjust_contrast, (0.05, 0.95)),
+    'AutoContrast': (lambda x, _: _colours().autocontrast(x), (0, 0)),
+    'Equalize': (lambda x, _: _colours().equalize(x), (0, 0)),
+    'Brightness': (lambda x, factor: _colours().adjust_brightness(x, factor), (0.05, 0.95)),
+    'Color': (lambda x, factor: _colours().adjust_saturation(x, factor), (0.05, 0.95)),
+    'Contrast': (lambda x, factor: _colours().adjust_contrast(x, factor), (0.05, 0.95)),
     'Sharpness': (sharpness, (0.05, 0.95)),
-    'Posterize': (lambda x, bits: colours.posterize(x, round(bits)), (4, 8)),
-    'Solarize': (colours.solarize, (0, 1)),
+    'Posterize': (lambda x, bits: _colours().posterize(x, round(bits)), (4, 8)),
+    'Solarize': (lambda x, threshold: _colours().solarize(x, threshold), (0, 1)),
 }
 # degrees counter-clockwise; pixels a pixel; shares of the width or height
 GEOMETRY = {'Rotate': (-30, 30), 'ShearX': (-0.3, 0.3), 'ShearY': (-0.3, 0.3),
