@@ -59,6 +59,7 @@ from mmseg.experiments.slurm import submit
 from mmseg.experiments.stages import Plan, Row, is_program, unfold
 from mmseg.utils import ArgumentParser, UserError, one_line_errors
 from mmseg.utils.config import Config, parse_options
+from mmseg.utils.config_text import text_of_config
 from mmseg.utils.errors import positive, refused_file
 from mmseg.utils.project import shipped
 
@@ -182,7 +183,7 @@ def print_plan(runs: list[Run]) -> None:
         if is_program(run.cfg):
             print(shlex.join(['python', run.cfg['program'], *map(str, run.cfg.get('args', []))]), end='\n\n')
             continue
-        print(Config(run.cfg).pretty_text)
+        print(text_of_config(Config(run.cfg)))
         print('# difference from its base files:')
         print('\n'.join(differences(run.base, run.cfg)) or '(none)', end='\n\n')
 

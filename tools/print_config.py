@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmseg.utils import ArgumentParser, UserError, did_you_mean, one_line_errors
 from mmseg.utils.config import Config, load_config, parse_options
+from mmseg.utils.config_text import text_of_config
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.key:
         value = part_of(cfg, args.key)
         cfg = Config({args.key.rpartition('.')[2]: value})
-    print(json.dumps(cfg._cfg_dict, indent=1) if args.json else cfg.pretty_text.rstrip())
+    print(json.dumps(cfg._cfg_dict, indent=1) if args.json else text_of_config(cfg).rstrip())
 
 
 if __name__ == '__main__':

@@ -33,6 +33,7 @@ from mmseg.utils import ArgumentParser, UserError, get_root_logger, one_line_err
 from mmseg.utils.collect_env import collect_env
 from mmseg.utils.config import Config, load_config, parse_options
 from mmseg.utils.config_check import check_config
+from mmseg.utils.config_text import text_of_config
 from mmseg.utils.distributed import LAUNCHERS, run_on_main_process, world
 from mmseg.utils.files import write_bytes, write_json
 from mmseg.utils.memory import keep_freed_memory
@@ -161,7 +162,7 @@ def keep_records(cfg: Config, args: argparse.Namespace, timestamp: str) -> dict:
              *(f'{key}: {value}' for key, value in environment.items())]
     write_bytes(folder / f'{timestamp}.env.txt', ('\n'.join(lines) + '\n').encode())
     return dict(env_info='\n'.join(lines), git_revision=revision, seed=cfg.seed, mmseg_version=__version__,
-                exp_name=cfg.get('name', Path(args.config).stem), config=cfg.pretty_text)
+                exp_name=cfg.get('name', Path(args.config).stem), config=text_of_config(cfg))
 
 
 def open_folder(cfg: Config, args: argparse.Namespace, dataset: Dataset,
