@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import gc
 import inspect
 import json
 import shlex
@@ -26,6 +27,9 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 from experiments import generate_experiment_cfgs, list_experiments, resolve
 from mmseg.experiments.changes import changed

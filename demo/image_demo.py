@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 import cv2
 import numpy as np

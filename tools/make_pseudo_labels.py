@@ -10,10 +10,14 @@ was cut off goes on where it stopped. The networks are averaged; each image goes
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 

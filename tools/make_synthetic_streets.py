@@ -6,9 +6,13 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from pathlib import Path
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 

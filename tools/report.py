@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib.util
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 

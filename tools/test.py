@@ -9,6 +9,7 @@ Runs on a GPU if there is one; on several with torchrun --nproc_per_node=N tools
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import os
 import pickle
@@ -19,6 +20,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 import torch
 from torch import nn

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import subprocess
@@ -13,6 +14,9 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 import torch
 from torch.utils.data import Dataset

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import subprocess
@@ -72,3 +73,23 @@ def test_what_nobody_reads_any_more_is_no_error(main, monkeypatch):
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, stdout=write, stderr=subprocess.PIPE)
     os.close(write)
     assert (done.returncode, done.stderr) == (1, b'')
+
+
+def test_a_program_collects_garbage_once_it_has_imported_all():
+    """What it has imported is left out; a main function called by Python changes nothing of that."""
+    seen = []
+
+    @one_line_errors
+    def program():
+        seen.append((gc.isenabled(), gc.get_freeze_count() > 1000))
+
+    frozen = gc.get_freeze_count()
+    gc.disable()
+    try:
+        for _ in range(2):
+            with pytest.raises(SystemExit):
+                program()
+            gc.unfreeze()
+    finally:
+        gc.enable()
+    assert frozen < 1000 and seen == [(True, True), (True, False)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import io
 import json
 import os.path as osp
@@ -20,6 +21,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
