@@ -5,10 +5,14 @@ interrupted demo goes on where it was; ``make clean-demo`` starts afresh.
 """
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
 from pathlib import Path
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 from prettytable import PrettyTable
 

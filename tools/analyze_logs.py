@@ -7,10 +7,14 @@ A run is a folder with *.log.json files (several, if it was resumed) or one such
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 import numpy as np
 from matplotlib.figure import Figure

@@ -10,6 +10,7 @@ again, and only those. Training refuses a cache whose settings or source files h
 from __future__ import annotations
 
 import copy
+import gc
 import os
 import shutil
 import sys
@@ -17,6 +18,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 

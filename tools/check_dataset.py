@@ -8,9 +8,13 @@ probabilities of rare class sampling. The exit code is 1 if training would fail.
 """
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 import numpy as np
 

@@ -10,11 +10,15 @@ the config then names in rare_class_sampling.stats_dir.
 """
 from __future__ import annotations
 
+import gc
 import os.path as osp
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 

@@ -8,11 +8,15 @@ Nothing is computed or loaded: the networks are built and run on torch's meta de
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 import torch
 from torch import nn

@@ -12,6 +12,7 @@ can be stopped and started again.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os.path as osp
 import sys
@@ -19,6 +20,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 import cv2
 import numpy as np

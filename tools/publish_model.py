@@ -7,12 +7,16 @@ writes published/streets-1a2b3c4d.pth and .md; the digits are the first of the f
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 import torch
 

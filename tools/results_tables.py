@@ -8,11 +8,15 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 

@@ -15,7 +15,7 @@ MAX_FUNCTION = 50
 MAX_FILE = 400
 MAX_STEP_FILE = 150  # mmseg/models/uda/dacs.py: the training step is a table of contents
 # Every program would wait for them, most of a second each, and few use them: functions import them.
-SLOW = {'kornia', 'matplotlib', 'timm'}
+SLOW = {'kornia', 'matplotlib', 'timm', 'torchvision'}
 BROKEN_IN_MMCV = {'MMDataParallel', 'MMDistributedDataParallel', 'load_checkpoint'}
 MARKER = re.compile(r'#.*\b(TODO|FIXME|XXX|HACK)\b')
 LINK = re.compile(r'\[[^\]]*\]\(([^)\s]+)\)')
@@ -227,3 +227,13 @@ def test_tools_find_the_package_of_their_checkout():
         line = f'sys.path.insert(0, str(Path(__file__).resolve().parents[{depth}]))'
         text = file.read_text(encoding='utf-8')
         assert line in text and text.index(line) < text.index('from mmseg'), file
+
+
+def test_programs_look_for_no_garbage_while_they_import():
+    files = [ROOT / 'run_experiments.py', *(ROOT / 'demo').rglob('*.py'), *(ROOT / 'tools').rglob('*.py')]
+    programs = [file for file in files if '\n@one_line_errors' in file.read_text(encoding='utf-8')]
+    assert ROOT / 'tools/train.py' in programs
+    for file in programs:
+        text = file.read_text(encoding='utf-8')
+        start = "if __name__ == '__main__':\n    gc.disable()"
+        assert start in text and text.index(start) < text.index('\nfrom mmseg'), file

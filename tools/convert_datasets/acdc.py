@@ -9,9 +9,13 @@ started again.
 """
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 import numpy as np
 

@@ -13,11 +13,15 @@ in rare_class_sampling.stats_dir.
 """
 from __future__ import annotations
 
+import gc
 import os
 import os.path as osp
 import sys
 from functools import partial
 from pathlib import Path
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 

@@ -8,9 +8,13 @@ out, and kept in excluded_images.txt, which the data set reads. It can be stoppe
 """
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 

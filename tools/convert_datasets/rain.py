@@ -8,11 +8,15 @@ ROOT/leftImg8bit_rain, since ROOT may hold those of the clear images. It can be 
 """
 from __future__ import annotations
 
+import gc
 import os.path as osp
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 

@@ -8,9 +8,13 @@ stopped and started again.
 """
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+if __name__ == '__main__':
+    gc.disable()  # main switches it on again
 
 import cv2
 import numpy as np
