@@ -89,4 +89,4 @@ install_packages
 fingerprint >"$STAMP.new"
 mv "$STAMP.new" "$STAMP"
 echo "set up: $("$VENV/bin/python" --version), PyTorch" \
-    "$("$VENV/bin/python" -c 'import torch; print(torch.__version__)')"
+    "$("$VENV/bin/python" -c 'from importlib.metadata import version; print(version("torch"))')"

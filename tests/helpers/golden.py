@@ -21,9 +21,23 @@ def load(name: str) -> dict[str, np.ndarray]:
         return {key: file[key] for key in file}
 
 
-def _values(name: str, shape: torch.Size) -> np.ndarray:
+_DRAWN: dict[tuple, np.ndarray] = {}  # many tests fill the same small networks
+_DRAWN_VALUES = 2 ** 25  # 256 MB
+
+
+def _draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Seeded by the entry's name, so neither order nor presence of others matters."""
-    values = np.random.RandomState(zlib.crc32(name.encode()) & 0x7FFFFFFF).standard_normal(tuple(shape))
+    key = name, shape
+    if key not in _DRAWN:
+        values = np.random.RandomState(zlib.crc32(name.encode()) & 0x7FFFFFFF).standard_normal(shape)
+        if sum(drawn.size for drawn in _DRAWN.values()) + values.size > _DRAWN_VALUES:
+            _DRAWN.clear()
+        _DRAWN[key] = values
+    return _DRAWN[key]
+
+
+def _values(name: str, shape: torch.Size) -> np.ndarray:
+    values = _draw(name, tuple(shape))
     if name.endswith('running_mean'):
         return 0.1 * values
     if name.endswith('running_var'):
