@@ -56,7 +56,7 @@ def host():
     host = Host()
     server = ThreadingHTTPServer(('127.0.0.1', 0), host.handler())
     host.url = f'http://127.0.0.1:{server.server_port}'
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield host
     server.shutdown()
     server.server_close()

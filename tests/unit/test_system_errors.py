@@ -83,7 +83,7 @@ def test_a_program_collects_garbage_once_it_has_imported_all():
     def program():
         seen.append((gc.isenabled(), gc.get_freeze_count() > 1000))
 
-    frozen = gc.get_freeze_count()
+    gc.unfreeze()
     gc.disable()
     try:
         for _ in range(2):
@@ -92,4 +92,4 @@ def test_a_program_collects_garbage_once_it_has_imported_all():
             gc.unfreeze()
     finally:
         gc.enable()
-    assert frozen < 1000 and seen == [(True, True), (True, False)]
+    assert seen == [(True, True), (True, False)]
