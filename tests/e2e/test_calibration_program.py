@@ -5,7 +5,6 @@ import json
 
 import pytest
 import torch
-from torchmetrics.classification import MulticlassCalibrationError
 
 from mmseg.apis.inference import init_segmentor
 from mmseg.checkpoint.weights import save_checkpoint
@@ -15,6 +14,8 @@ from mmseg.utils.config import load_config
 
 
 def test_calibration_is_that_of_the_images_one_by_one(tiny, run_program, tmp_path):
+    from torchmetrics.classification import MulticlassCalibrationError  # seconds, for this test
+
     config, weights = tiny(), tmp_path / 'weights.pth'
     torch.manual_seed(0)
     network = build_segmentor(load_config(config).model)

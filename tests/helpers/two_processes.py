@@ -9,9 +9,9 @@ import torch
 from torch import distributed, multiprocessing
 
 # Children of a process that imports and does nothing else: one that is forked from a process that has made
-# backward passes, or has threads, may wait for ever.
+# backward passes, or has threads, may wait for ever. The compiler is what PyTorch's optimisers import.
 CLEAN = multiprocessing.get_context('forkserver')
-CLEAN.set_forkserver_preload(['mmseg.apis'])
+CLEAN.set_forkserver_preload(['mmseg.apis.train', 'torch._dynamo', 'torchvision'])
 
 
 def _one(rank: int, folder: Path, work: Callable[..., Any], arguments: tuple) -> None:

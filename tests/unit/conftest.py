@@ -12,3 +12,11 @@ def one_process(tmp_path):
                                          world_size=1)
     yield
     torch.distributed.destroy_process_group()
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -5,7 +5,6 @@ import math
 
 import pytest
 import torch
-from torchmetrics.classification import BinaryAUROC, MulticlassCalibrationError
 
 from mmseg.core.evaluation.calibration import Calibration
 
@@ -30,6 +29,8 @@ def flat(log_prob, label):
 
 
 def test_the_calibration_error_is_torchmetrics():
+    from torchmetrics.classification import MulticlassCalibrationError  # seconds, for these two tests
+
     log_prob, label = drawn()
     found = Calibration(CLASSES).update(log_prob, label).scores()['ECE']
     p, y = flat(log_prob, label)
@@ -39,6 +40,8 @@ def test_the_calibration_error_is_torchmetrics():
 
 
 def test_the_entropy_finds_errors_as_well_as_torchmetrics_says():
+    from torchmetrics.classification import BinaryAUROC
+
     log_prob, label = drawn()
     found = Calibration(CLASSES).update(log_prob, label).scores()['AUROC']
     p, y = flat(log_prob, label)

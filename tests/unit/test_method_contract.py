@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 import toy_method  # noqa: F401  registers ToyAdversarial
-from test_processes import CPU, one_thread  # noqa: F401
 from torch import nn
 from two_processes import both
 from uda_models import BALANCE, THINGS, batch, seed_all, tiny
@@ -214,7 +213,7 @@ def gradients_of_process(rank: int) -> dict:
     found = {}
     for name in METHODS:
         model = built(name)
-        model.distribute(partial(parallel, device=CPU))
+        model.distribute(partial(parallel, device=torch.device('cpu')))
         step = step_of(name, model)
         step.finish = dict
         seed_all(rank)
@@ -223,7 +222,7 @@ def gradients_of_process(rank: int) -> dict:
     return found
 
 
-def test_processes_have_the_same_gradients(tmp_path, one_thread):  # noqa: F811
+def test_processes_have_the_same_gradients(tmp_path, one_thread):
     first, second = both(tmp_path, gradients_of_process)
     for name in METHODS:
         assert all(torch.equal(first[name][key], second[name][key]) for key in first[name]), name

@@ -8,7 +8,6 @@ import golden
 import pytest
 import torch
 from method_recipe import CLASSES, ToyFeat, assert_agree, probabilities, sample
-from test_processes import one_thread  # noqa: F401
 from test_proda_parts import CROP, PLAIN, SEED, VIEWS, filled
 from torch import Tensor, nn
 from two_processes import both
@@ -331,7 +330,7 @@ def prototypes_of_process(rank: int) -> tuple[Tensor, Tensor]:
     return stage.prototypes.vectors, started(rank, 2, prototype_epochs=4).prototypes.vectors
 
 
-def test_prototypes_are_of_the_images_of_all_processes(tmp_path, one_thread):  # noqa: F811
+def test_prototypes_are_of_the_images_of_all_processes(tmp_path, one_thread):
     (first, start), (second, other_start) = both(tmp_path, prototypes_of_process)
     assert torch.equal(start, other_start)
     torch.testing.assert_close(start, started(prototype_epochs=4).prototypes.vectors, rtol=1e-5, atol=1e-6)

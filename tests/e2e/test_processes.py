@@ -124,14 +124,6 @@ def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # ------------------------------------------------------------------- one step
 
 def gradients_of_one_image(rank: int) -> dict:
@@ -145,7 +137,7 @@ def gradients_of_one_image(rank: int) -> dict:
     return found
 
 
-def test_two_processes_of_one_image_are_one_process_of_two(monkeypatch, tmp_path, one_thread):
+def test_two_processes_of_one_image_are_one_process_of_two(monkeypatch, tmp_path):
     shared = both(tmp_path, gradients_of_one_image)
     draw_by_image_in(monkeypatch.setattr)
     for name in OPTIONS:
@@ -183,7 +175,7 @@ def after_many_steps(rank: int) -> dict:
     return found
 
 
-def test_student_and_teacher_are_the_same_in_both_processes_after_many_steps(tmp_path, one_thread):
+def test_student_and_teacher_are_the_same_in_both_processes_after_many_steps(tmp_path):
     ends = both(tmp_path, after_many_steps)
     for name in ALL:
         (first, loss, quantiles), (second, other_loss, other_quantiles) = ends[0][name], ends[1][name]
