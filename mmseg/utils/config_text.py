@@ -4,6 +4,7 @@ from __future__ import annotations
 import ast
 import keyword
 import math
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,7 +29,9 @@ def text_of_config(cfg: Config) -> str:
 
 
 def _is_name(key: Any) -> bool:
-    return isinstance(key, str) and key.isidentifier() and not keyword.iskeyword(key)
+    """Whether Python reads it as the name that it is; it takes º for o."""
+    return (isinstance(key, str) and key.isidentifier() and not keyword.iskeyword(key)
+            and unicodedata.is_normalized('NFKC', key))
 
 
 def _lines(value: Any, indent: int = 0, before: int = 0) -> str:
@@ -40,14 +43,13 @@ def _lines(value: Any, indent: int = 0, before: int = 0) -> str:
     opened, closed = _brackets(value)
     indent += 4
     items = (f'{" " * indent}{name}{_lines(item, indent, len(name))}' for name, item in _items(value))
-    return opened + '\n' + ',\n'.join(items) + (',)' if flat.endswith(',)') else closed)
+    return opened + '\n' + ',\n'.join(items) + closed
 
 
 def _flat(value: Any) -> str:
     if isinstance(value, (dict, list, tuple)):
         opened, closed = _brackets(value)
-        items = ', '.join(name + _flat(item) for name, item in _items(value))
-        return opened + items + (',)' if isinstance(value, tuple) and len(value) == 1 else closed)
+        return opened + ', '.join(name + _flat(item) for name, item in _items(value)) + closed
     if isinstance(value, float) and not math.isfinite(value):
         return f"float('{value}')"
     return repr(value)
@@ -56,7 +58,9 @@ def _flat(value: Any) -> str:
 def _brackets(value: dict | list | tuple) -> tuple[str, str]:
     if isinstance(value, dict):
         return ('dict(', ')') if all(map(_is_name, value)) else ('{', '}')
-    return ('[', ']') if isinstance(value, list) else ('(', ')')
+    if isinstance(value, list):
+        return '[', ']'
+    return '(', ',)' if len(value) == 1 else ')'
 
 
 def _items(value: dict | list | tuple) -> Iterator[tuple[str, Any]]:

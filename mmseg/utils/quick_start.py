@@ -28,5 +28,5 @@ if not {'torchvision', 'mmcv.runner'} & sys.modules.keys():
     try:
         importlib.import_module('mmcv.runner')
     finally:
-        if sys.modules['torchvision'] is stand_in:
+        if sys.modules.get('torchvision') is stand_in:
             del sys.modules['torchvision']

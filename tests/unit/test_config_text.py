@@ -53,7 +53,7 @@ long = dict(
 """
 
 
-@pytest.mark.parametrize('key', ['0', 'a-b', 'lambda'])
+@pytest.mark.parametrize('key', ['0', 'a-b', 'lambda', 'º'])
 def test_keys_that_are_no_names_are_kept(key):
     assert read(text_of_config(Config({key: 1, 'inner': {key: [2]}}))) == {key: 1, 'inner': {key: [2]}}
 

@@ -200,9 +200,6 @@ def test_modules_that_are_none_are_told(tmp_path, run_dir, imports):
             load(tmp_path / 'own.pth', 'cpu', trust=trust)
 
 
-
-
-
 def test_a_network_without_probabilities_is_told(model):
     with pytest.raises(ConfigError, match='no EncoderDecoder'):
         Predictor(torch.nn.Identity(), model.cfg, model.classes, model.palette)

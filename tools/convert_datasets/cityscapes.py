@@ -20,10 +20,10 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 if __name__ == '__main__':
     gc.disable()  # main switches it on again
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
