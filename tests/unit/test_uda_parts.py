@@ -69,8 +69,11 @@ def test_teacher_is_in_train_mode_without_noise(call):
 
 
 def test_noise_of_any_library_is_switched_off():
-    noise = [nn.Dropout(0.5), DropPath(0.5), StochasticDepth(0.5, 'row'), DropPathOfTimm(0.5),
-             DropPathOfMMCV(0.5)]
+    class Own(StochasticDepth):
+        pass
+
+    noise = [nn.Dropout(0.5), DropPath(0.5), StochasticDepth(0.5, 'row'), Own(0.5, 'row'),
+             DropPathOfTimm(0.5), DropPathOfMMCV(0.5)]
     teacher = nn.Sequential(*noise, nn.BatchNorm2d(3)).eval()
     teacher_mode(teacher)
     assert [module.training for module in teacher] == [False] * len(noise) + [True]

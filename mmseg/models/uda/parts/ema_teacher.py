@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
+# of timm, mmcv and mmseg, and of torchvision
+STOCHASTIC_DEPTH = {'DropPath', 'StochasticDepth'}
 _PARAMETERS: WeakKeyDictionary[nn.Module, list[nn.Parameter]] = WeakKeyDictionary()
 
 
@@ -47,9 +49,10 @@ def follow(teacher: nn.Module, student: nn.Module, alpha: float) -> None:
 
 def teacher_mode(teacher: nn.Module) -> None:
     """Train mode, so that BatchNorm uses the statistics of the target batch, with every Dropout and
-    all stochastic depth switched off (method.md, step 5). That of timm and mmcv is known by its name: timm
-    takes a second to import, and is not here unless one of its encoders is."""
+    all stochastic depth switched off (method.md, step 5). That of the libraries is known by its
+    name: they take a second to import, and are not here unless one of their encoders is."""
     teacher.train()
     for module in teacher.modules():
-        if isinstance(module, _DropoutNd) or type(module).__name__ in ('DropPath', 'StochasticDepth'):
+        kinds = {kind.__name__ for kind in type(module).__mro__}
+        if isinstance(module, _DropoutNd) or kinds & STOCHASTIC_DEPTH:
             module.eval()
