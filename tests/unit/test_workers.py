@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from mmcv.parallel import DataContainer
 from torch.utils.data import Dataset
 
+from mmseg.datasets.loading import workers
 from mmseg.datasets.loading.loader import build_dataloader, build_train_loader, translate_worker_errors
 from mmseg.utils import UserError
 
@@ -42,6 +44,33 @@ class Deadly(Dataset):
 
     def __getitem__(self, index):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Lost:
+    """Arrives as a batch whose worker has closed its connections, and dies a moment later if it ``dies``."""
+
+    def __init__(self, dies: bool):
+        self.dies = dies
+
+    def __reduce__(self):
+        return lose, (os.getpid() if self.dies else None,)
+
+
+def lose(process: int | None) -> None:
+    if process:
+        threading.Timer(0.2, os.kill, (process, signal.SIGKILL)).start()
+    raise EOFError('a connection was closed')
+
+
+class Losing(Dataset):
+    def __init__(self, dies: bool):
+        self.dies = dies
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, index):
+        return DataContainer(Lost(self.dies), cpu_only=True)
 
 
 class Counted(Dataset):
@@ -238,4 +267,19 @@ def test_a_killed_worker_is_told_in_one_line():
     loader = build_train_loader(Deadly(), 1, 1, seed=0, max_steps=4)
     with pytest.raises(UserError, match='a process that loads samples died.*workers_per_gpu'), \
             translate_worker_errors():
+        list(loader)
+
+
+def test_a_worker_killed_while_it_hands_a_batch_over_is_told_in_one_line():
+    """Its connections are closed before the system tells torch of its death."""
+    with closing(build_train_loader(Losing(True), 1, 1, seed=0, max_steps=4)) as loader, \
+            pytest.raises(UserError, match='a process that loads samples died.*workers_per_gpu'), \
+            translate_worker_errors():
+        list(loader)
+
+
+def test_without_a_death_an_error_stays_what_it_is(monkeypatch):
+    monkeypatch.setattr(workers, 'DEATH_SECONDS', 0.1)
+    with closing(build_train_loader(Losing(False), 1, 1, seed=0, max_steps=4)) as loader, \
+            pytest.raises(EOFError, match='a connection was closed'), translate_worker_errors():
         list(loader)

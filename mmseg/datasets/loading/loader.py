@@ -19,7 +19,7 @@ from mmseg.utils import DataError, UserError, derive_seed, local_seed
 from mmseg.utils.errors import BadFile
 from mmseg.utils.labels import present_classes
 
-from .workers import end_workers, end_workers_at_exit, init_worker, remember, signals_held
+from .workers import end_workers, end_workers_at_exit, init_worker, remember, signals_held, wait_for_a_death
 
 # Above this length an epoch's permutation would be big and slow; indices are drawn instead.
 LONGEST_PERMUTATION = 4_000_000
@@ -205,6 +205,9 @@ def translate_worker_errors() -> Iterator[None]:
                         'with --resume auto') from None
 
 
+_NO_MORE = object()
+
+
 class _Told(NamedTuple):
     """A UserError on its way out of a worker, as a value: of what a worker raises, torch passes on a text."""
 
@@ -244,10 +247,20 @@ class Loader(DataLoader):
             batches = super().__iter__()
         if self.num_workers:
             remember(batches)
-        for batch in batches:
+        while (batch := self._next(batches)) is not _NO_MORE:
             if isinstance(batch, _Told):
                 raise batch.error
             yield batch
+
+    def _next(self, batches: Iterator) -> Any:
+        """The next batch, or _NO_MORE. A worker that dies while it hands a batch over closes its connections
+        a moment before the system tells of its death, and torch takes that for an error of its own."""
+        try:
+            return next(batches, _NO_MORE)
+        except (EOFError, OSError) as error:
+            if self.num_workers and (process := wait_for_a_death(batches)):
+                raise RuntimeError(f'DataLoader worker (pid(s) {process}) exited unexpectedly') from error
+            raise
 
     def _get_iterator(self) -> Iterator:
         """torch's iterator; where it has workers, over a view of this loader that tells errors as values."""

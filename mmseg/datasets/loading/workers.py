@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from functools import cache
 from multiprocessing.util import Finalize
@@ -24,6 +25,7 @@ from mmseg.utils import derive_seed
 # Sent to all processes of a job. The training ends by itself then, and its workers with it.
 UNHEARD = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 LOOK_SECONDS = 1.0
+DEATH_SECONDS = 2.0  # until the system tells of a death that a closed connection has shown
 PINNING_SECONDS = 2.0  # for the thread that copies into page-locked memory
 
 
@@ -90,6 +92,21 @@ def _disown() -> None:
 
 
 os.register_at_fork(after_in_child=_disown)
+
+
+def wait_for_a_death(iterator: Any) -> int | None:
+    """The id of a worker of a loader's iterator that has died, or does so within DEATH_SECONDS; else None.
+
+    Raises:
+        RuntimeError: torch was told of it first, and says so.
+    """
+    end = time.monotonic() + DEATH_SECONDS
+    while time.monotonic() < end:
+        for worker in iterator._workers:
+            if not worker.is_alive():
+                return worker.pid
+        time.sleep(0.01)
+    return None
 
 
 def end_workers(iterator: Any) -> None:
