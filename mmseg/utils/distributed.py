@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 import os
 import subprocess
@@ -45,6 +46,9 @@ def join_processes(launcher: str = 'none') -> int | None:
         raise UserError(f'--launcher {launcher}: the environment has no {missing[0]}: start the '
                         'program with torchrun, or without --launcher')
     if not torch.distributed.is_initialized():
+        # Its functions have the group of this moment as their default: imported later, by PyTorch's compiler,
+        # they keep it, and its threads, to the end of Python (see peers).
+        importlib.import_module('torch.distributed.nn.functional')
         torch.distributed.init_process_group('nccl' if torch.cuda.is_available() else 'gloo')
     return int(os.environ['LOCAL_RANK'])
 

@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 
 from torch import distributed
@@ -55,10 +57,16 @@ def joined(launcher: str = 'none') -> Iterator[int | None]:
         if peers.explain(error):
             raise SystemExit(EXIT_CODE) from error
         raise
-    except (KeyboardInterrupt, SystemExit):
+    except KeyboardInterrupt:
         peers.leave(DONE)
         raise
+    except SystemExit as end:  # between two exchanges, as when a signal asked for it
+        peers.leave(DONE)
+        traceback.clear_frames(end.__traceback__)
+        _end_groups()
+        raise
     peers.leave(DONE)
+    _end_groups()
 
 
 class Peers:
@@ -162,6 +170,14 @@ class Peers:
         self._gone.set()
         if not self._left.wait(GRACE_SECONDS):
             os._exit(EXIT_CODE)
+
+
+def _end_groups() -> None:
+    """End the threads of torch.distributed: one that still frees the tensors of the last exchange while
+    Python ends would abort the process. They end with the last object that refers to their group, often a
+    DistributedDataParallel that nobody but its own hooks refers to."""
+    gc.collect()
+    distributed.destroy_process_group()
 
 
 @contextlib.contextmanager

@@ -64,6 +64,26 @@ def busy(rank: int) -> None:
         threading.Event().wait()
 
 
+def threads() -> list[str]:
+    """Names of this process's threads of gloo, as the system knows them."""
+    names = [path.read_text().strip() for path in Path('/proc/self/task').glob('*/comm')]
+    return [name for name in names if 'gloo' in name]
+
+
+def trains(rank: int, asked: bool = False) -> None:
+    """With what refers to itself and to the group."""
+    network = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 2))
+    network.hook = lambda: network
+    network(torch.ones(1, 2)).sum().backward()
+    assert threads()
+    if asked:
+        raise SystemExit(143)
+
+
+def trains_until_asked(rank: int) -> None:
+    trains(rank, asked=True)
+
+
 def program(rank: int, port: int, what: list, folder: Path) -> None:
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
                       MASTER_PORT=str(port))
@@ -85,6 +105,7 @@ def program(rank: int, port: int, what: list, folder: Path) -> None:
         traceback.print_exc()
     finally:
         sys.stderr.flush()
+        (folder / f'{rank}.threads').write_text(' '.join(threads()))
         os._exit(code)
 
 
@@ -137,6 +158,16 @@ def test_nobody_leaves_before_the_line_is_written(tmp_path):
     os.waitpid(children[0], 0)
     told = ''.join((tmp_path / f'{rank}.txt').read_text() for rank in (0, 1))
     assert told.count('error: a mistake of both\n') == 1, told
+
+
+@pytest.mark.parametrize('what, code', [(exchange_of, 0), (trains, 0), (trains_until_asked, 143)])
+def test_no_thread_of_gloo_is_left_when_python_ends(what, code, tmp_path):
+    """One that is still at work then aborts the process, with everything done."""
+    port = free_port()
+    children = [os.fork() or program(rank, port, [what], tmp_path) for rank in (0, 1)]
+    found = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    assert found == [code, code], (tmp_path / '0.txt').read_text()
+    assert [(tmp_path / f'{rank}.threads').read_text() for rank in (0, 1)] == ['', '']
 
 
 def test_nothing_watches_any_more_once_a_process_has_left(monkeypatch):
