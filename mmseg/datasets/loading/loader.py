@@ -205,9 +205,6 @@ def translate_worker_errors() -> Iterator[None]:
                         'with --resume auto') from None
 
 
-_NO_MORE = object()
-
-
 class _Told(NamedTuple):
     """A UserError on its way out of a worker, as a value: of what a worker raises, torch passes on a text."""
 
@@ -247,17 +244,14 @@ class Loader(DataLoader):
             batches = super().__iter__()
         if self.num_workers:
             remember(batches)
-        while (batch := self._next(batches)) is not _NO_MORE:
-            if isinstance(batch, _Told):
-                raise batch.error
-            yield batch
-
-    def _next(self, batches: Iterator) -> Any:
-        """The next batch, or _NO_MORE. A worker that dies while it hands a batch over closes its connections
-        a moment before the system tells of its death, and torch takes that for an error of its own."""
         try:
-            return next(batches, _NO_MORE)
+            for batch in batches:
+                if isinstance(batch, _Told):
+                    raise batch.error
+                yield batch
         except (EOFError, OSError) as error:
+            # A worker that dies while it hands a batch over closes its connections a moment before the system
+            # tells of its death, and torch takes that for an error of its own.
             if self.num_workers and (process := wait_for_a_death(batches)):
                 raise RuntimeError(f'DataLoader worker (pid(s) {process}) exited unexpectedly') from error
             raise
